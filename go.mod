@@ -1,0 +1,3 @@
+module github.com/kingly-os/go-kernel
+
+go 1.26

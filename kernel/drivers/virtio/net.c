@@ -1,0 +1,95 @@
+/*
+ * virtio-net. See net.h. Both queues belong to the "virtio-net" thread on
+ * CPU 0: frames are received there, and replies of the default path are sent
+ * from inside net_receive on the same thread.
+ */
+#include "drivers/virtio/net.h"
+
+#include "core/lib/string.h"
+#include "core/log/log.h"
+#include "core/net/net.h"
+#include "core/sched/sched.h"
+#include "core/trap/irq.h"
+#include "drivers/virtio/queue.h"
+
+#define QUEUE_RECEIVE 0
+#define QUEUE_TRANSMIT 1
+#define HEADER_BYTES 12 /* struct virtio_net_hdr with num_buffers, section 5.1.6 */
+#define IFINDEX_VIRTIO 2
+
+static uint8_t receive_buffers[VIRTQUEUE_BUFFERS][VIRTQUEUE_BUFFER_BYTES] __attribute__((aligned(64)));
+static uint8_t transmit_buffers[VIRTQUEUE_BUFFERS][VIRTQUEUE_BUFFER_BYTES] __attribute__((aligned(64)));
+static struct virtqueue receive_queue;
+static struct virtqueue transmit_queue;
+static struct virtio_device device;
+static struct event received;
+static bool present;
+static uint64_t transmit_drops;
+
+static void on_interrupt(unsigned intid, void *argument)
+{
+    (void)intid;
+    (void)argument;
+    virtio_interrupt_acknowledge(&device);
+    event_signal(&received);
+}
+
+static void receive_thread(void *argument)
+{
+    (void)argument;
+    uint32_t bytes;
+    for (;;) {
+        for (int buffer; (buffer = virtqueue_take(&receive_queue, &bytes)) >= 0;) {
+            if (bytes > HEADER_BYTES)
+                net_receive(IFINDEX_VIRTIO, receive_queue.buffers[buffer] + HEADER_BYTES, bytes - HEADER_BYTES, 0);
+            virtqueue_submit(&receive_queue, (unsigned)buffer, VIRTQUEUE_BUFFER_BYTES);
+            virtqueue_notify(&receive_queue);
+        }
+        event_wait(&received);
+    }
+}
+
+void virtio_net_transmit(const uint8_t *frame, uint32_t bytes)
+{
+    uint32_t ignored;
+    if (!present)
+        return;
+    while (virtqueue_take(&transmit_queue, &ignored) >= 0) {
+    }
+    int buffer = virtqueue_free_buffer(&transmit_queue);
+    if (buffer < 0 || bytes > VIRTQUEUE_BUFFER_BYTES - HEADER_BYTES) {
+        transmit_drops++;
+        return;
+    }
+    memset(transmit_queue.buffers[buffer], 0, HEADER_BYTES);
+    memcpy(transmit_queue.buffers[buffer] + HEADER_BYTES, frame, bytes);
+    virtqueue_submit(&transmit_queue, (unsigned)buffer, HEADER_BYTES + bytes);
+    virtqueue_notify(&transmit_queue);
+}
+
+uint64_t virtio_net_transmit_drops(void)
+{
+    return __atomic_load_n(&transmit_drops, __ATOMIC_RELAXED);
+}
+
+int virtio_net_init(void)
+{
+    uint64_t features;
+    if (!virtio_find(&device, VIRTIO_DEVICE_NET))
+        return -1;
+    if (!virtio_negotiate(&device, 0, &features) ||
+        !virtqueue_init(&receive_queue, &device, QUEUE_RECEIVE, true, receive_buffers) ||
+        !virtqueue_init(&transmit_queue, &device, QUEUE_TRANSMIT, false, transmit_buffers)) {
+        log_line("virtio-net: the device refused virtio 1.0 or queues of %u buffers", VIRTQUEUE_BUFFERS);
+        return -1;
+    }
+    event_init(&received);
+    irq_register(device.intid, on_interrupt, 0);
+    virtio_driver_ok(&device);
+    for (unsigned i = 0; i < VIRTQUEUE_BUFFERS; i++)
+        virtqueue_submit(&receive_queue, i, VIRTQUEUE_BUFFER_BYTES);
+    virtqueue_notify(&receive_queue);
+    present = true;
+    thread_create("virtio-net", receive_thread, 0, SCHED_PRIORITY_NET_RX, 0, 0);
+    return 0;
+}

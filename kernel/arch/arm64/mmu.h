@@ -1,0 +1,30 @@
+// Address translation: one set of tables for the kernel half, W^X by
+// construction and by SCTLR_EL1.WXN, checked by a walk at boot.
+#ifndef KERNEL_ARCH_ARM64_MMU_H
+#define KERNEL_ARCH_ARM64_MMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Distance between a physical address and its place in the linear map.
+#define LINEAR_OFFSET 0xffff000000000000ull
+
+// Build the final tables from the board's memory, switch to them, drop the
+// identity map and verify W^X. CPU 0 only.
+void mmu_init(void);
+
+// Walk every table; false if any page is both writable and executable.
+bool mmu_verify_wxorx(void);
+
+// Set by mmu_init when the walk found no such page.
+extern bool mmu_wxorx_verified;
+
+// Pages the last walk found mapped, by right; for the boot report.
+struct mmu_census {
+	uint64_t executable_bytes;
+	uint64_t readonly_bytes;
+	uint64_t writable_bytes;
+};
+extern struct mmu_census mmu_census;
+
+#endif

@@ -35,8 +35,8 @@ type JobHeader struct {
 	Magic         uint64
 	Version       uint32
 	Kind          uint32
-	TotalBytes    uint64
-	Checksum      uint64 // FNV-1a 64 over the blob with this field zero
+	TotalBytes    uint64 // multiple of 8
+	Checksum      uint64 // JobChecksum: FNV-1a 64 over the blob's 8-byte words with this one zero
 	Seed          uint64
 	Nonce         [32]byte
 	ProgramOffset uint32

@@ -1,28 +1,26 @@
 /*
- * virtio-net. See net.h. Both queues belong to the "virtio-net" thread on
- * CPU 0: frames are received there, and replies of the default path are sent
- * from inside net_receive on the same thread.
+ * virtio-net. See net.h. Both queues belong to the net.rx thread of CPU 0,
+ * which polls receive_poll: frames are received there, and replies of the
+ * default path are sent from inside net_receive on the same thread.
  */
 #include "drivers/virtio/net.h"
 
 #include "core/lib/string.h"
 #include "core/log/log.h"
 #include "core/net/net.h"
-#include "core/sched/sched.h"
 #include "core/trap/irq.h"
 #include "drivers/virtio/queue.h"
 
 #define QUEUE_RECEIVE 0
 #define QUEUE_TRANSMIT 1
 #define HEADER_BYTES 12 /* struct virtio_net_hdr with num_buffers, section 5.1.6 */
-#define IFINDEX_VIRTIO 2
+#define NET_CPU 0
 
 static uint8_t receive_buffers[VIRTQUEUE_BUFFERS][VIRTQUEUE_BUFFER_BYTES] __attribute__((aligned(64)));
 static uint8_t transmit_buffers[VIRTQUEUE_BUFFERS][VIRTQUEUE_BUFFER_BYTES] __attribute__((aligned(64)));
 static struct virtqueue receive_queue;
 static struct virtqueue transmit_queue;
 static struct virtio_device device;
-static struct event received;
 static bool present;
 static uint64_t transmit_drops;
 
@@ -31,22 +29,23 @@ static void on_interrupt(unsigned intid, void *argument)
     (void)intid;
     (void)argument;
     virtio_interrupt_acknowledge(&device);
-    event_signal(&received);
+    net_rx_wake(NET_CPU);
 }
 
-static void receive_thread(void *argument)
+/* One frame a call, so that other sources of the thread take turns with us. */
+static bool receive_poll(uint32_t cpu, void *argument)
 {
+    (void)cpu;
     (void)argument;
     uint32_t bytes;
-    for (;;) {
-        for (int buffer; (buffer = virtqueue_take(&receive_queue, &bytes)) >= 0;) {
-            if (bytes > HEADER_BYTES)
-                net_receive(IFINDEX_VIRTIO, receive_queue.buffers[buffer] + HEADER_BYTES, bytes - HEADER_BYTES, 0);
-            virtqueue_submit(&receive_queue, (unsigned)buffer, VIRTQUEUE_BUFFER_BYTES);
-            virtqueue_notify(&receive_queue);
-        }
-        event_wait(&received);
-    }
+    int buffer = virtqueue_take(&receive_queue, &bytes);
+    if (buffer < 0)
+        return false;
+    if (bytes > HEADER_BYTES)
+        net_receive(NET_IFINDEX_VIRTIO, receive_queue.buffers[buffer] + HEADER_BYTES, bytes - HEADER_BYTES, 0);
+    virtqueue_submit(&receive_queue, (unsigned)buffer, VIRTQUEUE_BUFFER_BYTES);
+    virtqueue_notify(&receive_queue);
+    return true;
 }
 
 void virtio_net_transmit(const uint8_t *frame, uint32_t bytes)
@@ -83,13 +82,13 @@ int virtio_net_init(void)
         log_line("virtio-net: the device refused virtio 1.0 or queues of %u buffers", VIRTQUEUE_BUFFERS);
         return -1;
     }
-    event_init(&received);
     irq_register(device.intid, on_interrupt, 0);
     virtio_driver_ok(&device);
     for (unsigned i = 0; i < VIRTQUEUE_BUFFERS; i++)
         virtqueue_submit(&receive_queue, i, VIRTQUEUE_BUFFER_BYTES);
     virtqueue_notify(&receive_queue);
     present = true;
-    thread_create("virtio-net", receive_thread, 0, SCHED_PRIORITY_NET_RX, 0, 0);
+    net_set_transmit(NET_IFINDEX_VIRTIO, virtio_net_transmit);
+    net_attach_source(NET_CPU, receive_poll, 0);
     return 0;
 }

@@ -1,0 +1,8 @@
+// Package sim is a fleet without QEMU, for tests of everything above lab/fleet:
+// it takes the same job blobs, replays the same kind of traffic, runs the
+// program with an executor it is given and counts what happened. Only the
+// costs are a model. Deterministic: the same job gives the same report.
+//
+// It can also misbehave on purpose (Faults), because the harness must be seen
+// to notice.
+package sim

@@ -41,10 +41,10 @@ uint64_t svc_attest(uint64_t version_index, uint64_t nonce, uint64_t events, uin
 		    uint64_t attestation, uint64_t unused5);
 
 // control (SERVICE_CONTROL), on the control thread.
-// Looks at the start of a byte stream. Low 32 bits: how many bytes to take off
-// its front; upper 32 bits: the code. ABI_OK: that many bytes are one whole
-// frame. ABI_ERR_TRUNCATED: nothing to take, more bytes are needed. Others:
-// not a frame, drop that many.
+// Looks at the start of a byte stream. Answers a code, and in the upper 32 bits
+// how many bytes to take off its front. ABI_OK: those bytes are one whole
+// frame. ABI_ERR_TRUNCATED: none, more bytes are needed. Others: no frame, drop
+// them (ABI_ERR_CHECKSUM: a whole frame is dropped and deserves a MessageError).
 uint64_t svc_control_scan(uint64_t bytes, uint64_t count, uint64_t unused2, uint64_t unused3,
 			  uint64_t unused4, uint64_t unused5);
 // One whole frame, as svc_control_scan found it; answers by rt_send_frame,

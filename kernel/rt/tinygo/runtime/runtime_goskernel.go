@@ -42,8 +42,6 @@ func abort() {
 
 func exit(code int) { abort() }
 
-func hardwareRand() (n uint64, ok bool) { return 0, false }
-
 //go:linkname procPin sync/atomic.runtime_procPin
 func procPin() {}
 

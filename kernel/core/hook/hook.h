@@ -34,18 +34,14 @@ struct hook_decision {
 	bool deliver;         // run the default path: passed, or dropped and audited
 };
 
-void hook_init(void);
+void hook_init(void);             // on CPU 0, before anything else here
+bool hook_init_cpu(uint32_t cpu); // ring and flow table of one CPU; false = no memory
 
 // Judges one packet on the calling CPU. Fills the flow fields of the context.
 // Returns the action the path must take (an audited drop still returns drop;
 // decision->deliver says that it is to be delivered all the same).
 uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet,
 		     uint32_t bytes, struct hook_decision *decision);
-
-// The same without the hook: no slot is read, no program runs (the floor).
-uint32_t hook_net_rx_bypass(struct abi_net_rx_context *context,
-			    const uint8_t *packet, uint32_t bytes,
-			    struct hook_decision *decision);
 
 // Ends the packet: counts the outcome and writes the event into the CPU's
 // ring. Called exactly once for every hook_net_rx.

@@ -16,7 +16,7 @@ enum {
 	NET_IFINDEX_SYNTH = 1,
 	NET_IFINDEX_VIRTIO = 2,
 	NET_CONSUMERS_MAX = 64,        // as abi.JobListensMax
-	NET_CONSUMER_BYTES = 64 * 1024, // bounded buffer of each consumer
+	NET_CONSUMER_BYTES = 16 * 1024, // bounded buffer of each consumer, per CPU
 	NET_STEER_PACKETS = 32,        // bounded queue of each CPU
 	NET_SOURCES_MAX = 4,           // poll functions per CPU
 };
@@ -59,12 +59,14 @@ void net_set_account(net_account_function account);
 
 int net_attach_source(uint32_t cpu, net_poll_function poll, void *argument);
 void net_rx_wake(uint32_t cpu); // safe in interrupt handlers
+// From a poll function that returns false: call again at this time.
+void net_rx_wake_at(uint32_t cpu, uint64_t due_ns);
 
 // Consumers by (protocol, port) and the phases in which they listen.
 int net_listen(const struct abi_listen *listens, uint32_t count);
 void net_set_phase(uint32_t phase);
 
-// Packets bypass the hook (the floor of a measurement).
+// Packets go straight to the default path: no slot is read, no event written.
 void net_set_bypass(bool bypass);
 
 // Instructions from hand-over to the end of the path, event included,

@@ -3,7 +3,11 @@
 //
 // It is the only place that knows which packets are needed. The label goes
 // into struct source_tag and comes back at the end of the path, where this
-// file compares what the consumer got with what was offered.
+// driver compares what the consumer got with what was offered.
+//
+// Flow f belongs to CPU f % cpus. Each CPU draws for itself: a family by the
+// phase's weights, a flow of that family uniformly, then that flow's next
+// packet; a flow that ends starts again.
 #ifndef DRIVERS_SYNTH_SYNTH_H
 #define DRIVERS_SYNTH_SYNTH_H
 
@@ -12,40 +16,47 @@
 
 #include "abi/gen/abi.h"
 
-enum { SYNTH_FLOWS_MAX = 8192 };
-
 struct synth_totals {
 	uint64_t offered, completed;
-	uint64_t needed_offered, needed_delivered, needed_changed, needed_lost;
+	uint64_t needed_offered, needed_delivered, needed_changed;
 	uint64_t junk_offered, junk_delivered;
 	uint64_t signal_wanted; // packets a consumer took, whatever was decided
-	uint64_t signal_agrees; // outcome known, and signal equals label
+	uint64_t signal_known;  // packets whose outcome the kernel knows
+	uint64_t signal_agrees; // of these, outcome "wanted" equals the label
+	uint64_t replies, reply_bytes; // what the default path answered
 };
 
-// Indexes the trace (kept in place) for `cpus` CPUs. Returns an abi code and
-// changes nothing when it is not ABI_OK.
+// Indexes the trace, which stays where it is, for `cpus` CPUs. Returns an abi
+// code and changes nothing unless it is ABI_OK. Once per boot.
 int32_t synth_load(const uint8_t *trace, uint64_t trace_bytes, uint32_t cpus);
+bool synth_loaded(void);
 
-// Arms the source: `packet_count` packets over all CPUs, drawn by `seed`
-// with the weights of `phase`. Counters go on; synth_reset clears them.
+// Arms the source: `packet_count` packets in all, drawn by `seed` with the
+// weights of `phase`. ABI_ERR_BUSY while packets are left, ABI_ERR_NOT_FOUND
+// when no flow has a weight. Counters go on; synth_reset clears them and puts
+// every flow at its first packet.
 int32_t synth_arm(const struct abi_phase *phase, uint64_t seed,
 		  uint32_t packet_count, uint32_t interval_ns);
 void synth_stop(void);
 void synth_reset(void);
 
-// Offers up to `budget` packets that are due on this CPU; returns how many.
-uint32_t synth_offer(uint32_t cpu, uint32_t budget);
-bool synth_exhausted(uint32_t cpu); // nothing left to offer on this CPU
-bool synth_idle(void);              // all CPUs, and every packet has ended
-uint64_t synth_next_due_ns(uint32_t cpu);
+// The floor of a measurement: junk ends here, at no cost, because the source
+// knows the answer. No program can do better.
+void synth_set_floor(bool on);
 
-// One trace packet by its index, in trace order (bench).
+// Offers the next packet of this CPU now; false when none is left.
+bool synth_offer(uint32_t cpu);
+uint32_t synth_remaining(uint32_t cpu);
+bool synth_idle(void); // nothing left anywhere, and every packet has ended
+
+// One trace packet by its number, in trace order (bench).
 uint32_t synth_packet_count(void);
-const uint8_t *synth_packet(uint32_t index, uint32_t *bytes);
+const uint8_t *synth_packet(uint32_t number, uint32_t *bytes);
 
-// Attaches the timer-driven poll to the net.rx threads (live, autonomous).
-void synth_attach(void);
-void synth_start_timers(void);
+// Poll function for net_attach_source: offers what is due and asks to be
+// called again. Packets that fall behind are late, never bunched: between two
+// there is always the interval, so a slow path cannot starve its CPU.
+bool synth_poll(uint32_t cpu, void *unused);
 
 void synth_total(struct synth_totals *out);
 

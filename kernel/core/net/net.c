@@ -1,0 +1,454 @@
+// The path of a packet: hook, default path, consumer or refusal, event.
+//
+// Everything a packet touches belongs to its CPU: buffers, counters, ring and
+// flow table. Only a steered packet crosses, through the target's queue.
+#include "core/net/net.h"
+
+#include "arch/arm64/arch.h"
+#include "core/hook/hook.h"
+#include "core/lib/string.h"
+#include "core/log/log.h"
+#include "core/mem/page.h"
+#include "core/net/internal.h"
+#include "core/sched/sched.h"
+#include "core/sync/spinlock.h"
+
+enum {
+	CONSUMER_SLOTS = 128, // open addressing over NET_CONSUMERS_MAX keys
+	INTERFACES = 3,       // indexed by ifindex, 0 unused
+	STEER_PAGE_ORDER = 5, // 32 places of 2.1 kB in 128 KiB
+	CONSUMER_PAGE_ORDER = 2,
+};
+_Static_assert(NET_CONSUMER_BYTES == PAGE_BYTES << CONSUMER_PAGE_ORDER, "buffer");
+_Static_assert(NET_CONSUMER_BYTES >= ABI_PACKET_BYTES_MAX, "one packet fits");
+
+// A consumer keeps what it took in a bounded buffer per CPU, oldest bytes
+// overwritten: it is taken to read as fast as packets come.
+struct consumer_buffer {
+	uint8_t *bytes;
+	uint32_t used;
+	uint64_t packets;
+};
+
+struct consumer {
+	uint32_t key; // protocol << 16 | port; 0 = free
+	uint32_t phase_mask;
+	struct consumer_buffer buffers[ABI_CPU_MAX];
+};
+
+struct steered {
+	struct source_tag tag;
+	uint32_t bytes;
+	uint8_t ifindex;
+	bool tagged;
+	uint8_t flags;
+	uint8_t frame[ABI_PACKET_BYTES_MAX];
+};
+_Static_assert(NET_STEER_PACKETS * sizeof(struct steered) <=
+		       (PAGE_BYTES << STEER_PAGE_ORDER), "queue fits");
+
+struct source {
+	net_poll_function poll;
+	void *argument;
+};
+
+struct net_cpu {
+	_Alignas(64) uint64_t path_insn;
+	uint64_t packets;
+	uint64_t wake_at_ns; // 0 = no source waits for a time
+	uint64_t oversize;
+	struct source sources[NET_SOURCES_MAX];
+	uint32_t source_count;
+	struct event work;
+	// Steered here by other CPUs.
+	struct spinlock steer_lock;
+	struct steered *steer;
+	uint64_t steer_head, steer_tail;
+	uint8_t reply[ABI_PACKET_BYTES_MAX];
+};
+
+static struct net_cpu net_cpus[ABI_CPU_MAX];
+static struct consumer consumers[CONSUMER_SLOTS];
+static uint32_t current_phase;
+static bool bypass;
+static net_transmit_function transmit[INTERFACES];
+static net_account_function account;
+
+static uint32_t consumer_slot(uint32_t key)
+{
+	return (key * 0x9e3779b1u) >> 25;
+}
+_Static_assert(CONSUMER_SLOTS == 128, "consumer_slot keeps 7 bits");
+
+static struct consumer *find_consumer(uint32_t protocol, uint32_t port)
+{
+	uint32_t key = protocol << 16 | port;
+	uint32_t slot = consumer_slot(key);
+
+	for (uint32_t probe = 0; probe < CONSUMER_SLOTS; probe++) {
+		struct consumer *consumer = &consumers[(slot + probe) % CONSUMER_SLOTS];
+
+		if (consumer->key == key) {
+			return consumer->phase_mask >> current_phase & 1 ? consumer : 0;
+		}
+		if (consumer->key == 0) {
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static int add_consumer(const struct abi_listen *listen)
+{
+	uint32_t port = listen->protocol == NET_PROTOCOL_ICMP ? 0 : listen->port;
+	uint32_t key = (uint32_t)listen->protocol << 16 | port;
+	uint32_t slot = consumer_slot(key);
+
+	while (consumers[slot].key != 0 && consumers[slot].key != key) {
+		slot = (slot + 1) % CONSUMER_SLOTS;
+	}
+	consumers[slot].key = key;
+	consumers[slot].phase_mask |= listen->phase_mask;
+	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
+		struct consumer_buffer *buffer = &consumers[slot].buffers[cpu];
+
+		if (buffer->bytes == 0) {
+			buffer->bytes = page_alloc(CONSUMER_PAGE_ORDER);
+		}
+		if (buffer->bytes == 0) {
+			return ABI_ERR_NO_SPACE;
+		}
+	}
+	return ABI_OK;
+}
+
+int net_listen(const struct abi_listen *listens, uint32_t count)
+{
+	if (count > NET_CONSUMERS_MAX) {
+		return ABI_ERR_TOO_LARGE;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		int code = listens[i].protocol == 0 ? ABI_ERR_BAD_VALUE
+						    : add_consumer(&listens[i]);
+
+		if (code != ABI_OK) {
+			return code;
+		}
+	}
+	return ABI_OK;
+}
+
+void net_set_phase(uint32_t phase)
+{
+	__atomic_store_n(&current_phase, phase % 32, __ATOMIC_RELEASE);
+}
+
+static void deliver(struct consumer *consumer, uint32_t cpu, const uint8_t *payload,
+		    uint32_t bytes, struct net_result *result)
+{
+	struct consumer_buffer *buffer = &consumer->buffers[cpu];
+
+	if (NET_CONSUMER_BYTES - buffer->used < bytes) {
+		buffer->used = 0;
+	}
+	result->digest = net_copy_digest(buffer->bytes + buffer->used, payload, bytes);
+	result->delivered_bytes = bytes;
+	buffer->used += bytes;
+	buffer->packets++;
+}
+
+static void send_reply(unsigned ifindex, const uint8_t *reply, uint32_t bytes)
+{
+	if (bytes != 0 && ifindex < INTERFACES && transmit[ifindex] != 0) {
+		transmit[ifindex](reply, bytes);
+	}
+}
+
+// What the kernel does by itself: parse, verify, find who wants it, deliver or
+// refuse in the way the standards ask for.
+static uint8_t default_path(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
+			    const uint8_t *frame, uint32_t bytes, struct net_result *result)
+{
+	struct net_parsed parsed;
+	struct consumer *consumer;
+	uint8_t outcome = net_parse(frame, bytes, &parsed);
+
+	if (outcome != ABI_OUTCOME_UNKNOWN) {
+		return outcome; // no answer: what is wrong may be the address
+	}
+	if (parsed.protocol == NET_PROTOCOL_ICMP && parsed.icmp_type != NET_ICMP_ECHO_REQUEST) {
+		return ABI_OUTCOME_NO_CONSUMER;
+	}
+	consumer = find_consumer(parsed.protocol, parsed.destination_port);
+	if (consumer == 0) {
+		send_reply(ifindex, self->reply, net_reply_refusal(frame, &parsed, self->reply));
+		return ABI_OUTCOME_NO_CONSUMER;
+	}
+	deliver(consumer, cpu, frame + parsed.payload_offset, parsed.payload_bytes, result);
+	if (parsed.protocol == NET_PROTOCOL_ICMP) {
+		send_reply(ifindex, self->reply, net_reply_echo(frame, &parsed, self->reply));
+	}
+	return ABI_OUTCOME_DELIVERED;
+}
+
+// The CPU a steered packet belongs to: by source address, so that packets of
+// one flow stay in order. The context carries no target; the program says
+// only that the packet may move.
+static uint32_t steer_target(const uint8_t *frame, uint32_t bytes)
+{
+	uint32_t address = 0;
+
+	if (bytes >= NET_ETHERNET_BYTES + NET_IP_BYTES_MIN) {
+		__builtin_memcpy(&address, frame + NET_ETHERNET_BYTES + 12, sizeof address);
+	}
+	return ((address * 0x9e3779b1u) >> 16) % cpu_count();
+}
+
+// False when the target is this CPU or its queue is full: then the packet is
+// handled here, because a bounded queue must not become a loss.
+static bool steer(uint32_t cpu, unsigned ifindex, const uint8_t *frame, uint32_t bytes,
+		  const struct source_tag *tag, uint8_t flags)
+{
+	uint32_t target = steer_target(frame, bytes);
+	struct net_cpu *to = &net_cpus[target];
+	struct steered *place;
+	uint64_t state;
+
+	if (target == cpu || to->steer == 0) {
+		return false;
+	}
+	state = spin_lock_irqsave(&to->steer_lock);
+	if (to->steer_head - to->steer_tail >= NET_STEER_PACKETS) {
+		spin_unlock_irqrestore(&to->steer_lock, state);
+		return false;
+	}
+	place = &to->steer[to->steer_head % NET_STEER_PACKETS];
+	place->tagged = tag != 0;
+	if (tag != 0) {
+		place->tag = *tag;
+	}
+	place->ifindex = (uint8_t)ifindex;
+	place->bytes = bytes;
+	place->flags = flags;
+	memcpy(place->frame, frame, bytes);
+	to->steer_head++;
+	spin_unlock_irqrestore(&to->steer_lock, state);
+	net_rx_wake(target);
+	return true;
+}
+
+static void finish(const struct source_tag *tag, const struct net_result *result)
+{
+	if (tag != 0 && account != 0) {
+		account(tag, result);
+	}
+}
+
+// Ends one packet that another CPU judged and sent here; no hook runs twice.
+static bool take_steered(uint32_t cpu)
+{
+	struct net_cpu *self = &net_cpus[cpu];
+	struct net_result result = {.action = ABI_NET_RX_REDIRECT};
+	struct steered *place;
+	uint64_t start, cost, state;
+
+	if (self->steer == 0 || load_acquire(&self->steer_head) == self->steer_tail) {
+		return false;
+	}
+	start = arch_instructions();
+	place = &self->steer[self->steer_tail % NET_STEER_PACKETS];
+	result.flags = place->flags;
+	result.outcome = default_path(self, cpu, place->ifindex, place->frame,
+				      place->bytes, &result);
+	cost = arch_instructions() - start;
+	hook_net_rx_steered_done(result.outcome, cost);
+	self->path_insn += cost;
+	finish(place->tagged ? &place->tag : 0, &result);
+	state = spin_lock_irqsave(&self->steer_lock);
+	self->steer_tail++;
+	spin_unlock_irqrestore(&self->steer_lock, state);
+	return true;
+}
+
+static void judge(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
+		  const uint8_t *frame, uint32_t bytes, const struct source_tag *tag,
+		  struct net_result *result)
+{
+	struct abi_net_rx_context context = {
+		.data_end = bytes,
+		.ingress_ifindex = ifindex,
+		.rx_queue_index = cpu,
+	};
+	struct hook_decision decision;
+
+	result->action = (uint8_t)hook_net_rx(&context, frame, bytes, &decision);
+	result->flags = decision.flags;
+	if (decision.action == ABI_NET_RX_REDIRECT) {
+		if (steer(cpu, ifindex, frame, bytes, tag, decision.flags)) {
+			result->outcome = ABI_OUTCOME_STEERED;
+		} else {
+			decision.deliver = true;
+		}
+	}
+	if (decision.deliver) {
+		result->outcome = default_path(self, cpu, ifindex, frame, bytes, result);
+	}
+	hook_net_rx_done(&context, frame, bytes, &decision, result->outcome);
+}
+
+void net_receive(unsigned ifindex, const uint8_t *frame, uint32_t bytes,
+		 const struct source_tag *tag)
+{
+	uint64_t start = arch_instructions();
+	uint32_t cpu = cpu_id();
+	struct net_cpu *self = &net_cpus[cpu];
+	struct net_result result = {.outcome = ABI_OUTCOME_UNKNOWN};
+
+	if (bytes > ABI_PACKET_BYTES_MAX) {
+		self->oversize++; // no driver of ours has room for one
+		return;
+	}
+	if (bypass) {
+		result.action = ABI_NET_RX_PASS;
+		result.outcome = default_path(self, cpu, ifindex, frame, bytes, &result);
+	} else {
+		judge(self, cpu, ifindex, frame, bytes, tag, &result);
+	}
+	self->packets++;
+	self->path_insn += arch_instructions() - start;
+	if (result.outcome != ABI_OUTCOME_STEERED) {
+		finish(tag, &result);
+	}
+}
+
+void net_set_transmit(unsigned ifindex, net_transmit_function function)
+{
+	if (ifindex < INTERFACES) {
+		transmit[ifindex] = function;
+	}
+}
+
+void net_set_account(net_account_function function)
+{
+	account = function;
+}
+
+void net_set_bypass(bool on)
+{
+	bypass = on;
+}
+
+int net_attach_source(uint32_t cpu, net_poll_function poll, void *argument)
+{
+	struct net_cpu *self = &net_cpus[cpu];
+
+	if (cpu >= ABI_CPU_MAX || self->source_count == NET_SOURCES_MAX) {
+		return -1;
+	}
+	self->sources[self->source_count].argument = argument;
+	self->sources[self->source_count].poll = poll;
+	store_release(&self->source_count, self->source_count + 1);
+	return 0;
+}
+
+void net_rx_wake(uint32_t cpu)
+{
+	event_signal(&net_cpus[cpu].work);
+}
+
+void net_rx_wake_at(uint32_t cpu, uint64_t due_ns)
+{
+	struct net_cpu *self = &net_cpus[cpu];
+
+	if (self->wake_at_ns == 0 || due_ns < self->wake_at_ns) {
+		self->wake_at_ns = due_ns;
+	}
+}
+
+// Until a signal, or until the earliest time a source asked for.
+static void wait_for_work(struct net_cpu *self)
+{
+	uint64_t due = self->wake_at_ns, now;
+
+	if (due == 0) {
+		event_wait(&self->work);
+		return;
+	}
+	self->wake_at_ns = 0;
+	now = arch_now_ns();
+	if (due > now) {
+		event_wait_timeout(&self->work, due - now);
+	}
+}
+
+static void net_rx_thread(void *argument)
+{
+	uint32_t cpu = (uint32_t)(uintptr_t)argument;
+	struct net_cpu *self = &net_cpus[cpu];
+
+	for (;;) {
+		bool more = take_steered(cpu);
+		uint32_t count = load_acquire(&self->source_count);
+
+		for (uint32_t i = 0; i < count; i++) {
+			more |= self->sources[i].poll(cpu, self->sources[i].argument);
+		}
+		if (!more) {
+			wait_for_work(self);
+		}
+	}
+}
+
+void net_init(void)
+{
+	memset(consumers, 0, sizeof consumers);
+	for (uint32_t cpu = 0; cpu < ABI_CPU_MAX; cpu++) {
+		event_init(&net_cpus[cpu].work);
+	}
+}
+
+void net_start_threads(void)
+{
+	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
+		net_cpus[cpu].steer = page_alloc(STEER_PAGE_ORDER);
+		if (net_cpus[cpu].steer == 0 || !hook_init_cpu(cpu)) {
+			panic("net: no memory for CPU %u", cpu);
+		}
+	}
+	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
+		if (thread_create("net.rx", net_rx_thread, (void *)(uintptr_t)cpu,
+				  SCHED_PRIORITY_NET_RX, (int)cpu, 0) == 0) {
+			panic("net: no thread for CPU %u", cpu);
+		}
+	}
+}
+
+static uint64_t sum_over(uint32_t cpu, uint64_t offset)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < ABI_CPU_MAX; i++) {
+		if (cpu == UINT32_MAX || cpu == i) {
+			sum += *(const uint64_t *)((const uint8_t *)&net_cpus[i] + offset);
+		}
+	}
+	return sum;
+}
+
+uint64_t net_path_insn(uint32_t cpu)
+{
+	return sum_over(cpu, __builtin_offsetof(struct net_cpu, path_insn));
+}
+
+uint64_t net_packets_done(uint32_t cpu)
+{
+	return sum_over(cpu, __builtin_offsetof(struct net_cpu, packets));
+}
+
+void net_reset_counters(void)
+{
+	for (uint32_t cpu = 0; cpu < ABI_CPU_MAX; cpu++) {
+		net_cpus[cpu].path_insn = 0;
+		net_cpus[cpu].packets = 0;
+	}
+}

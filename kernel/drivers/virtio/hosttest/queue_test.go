@@ -18,7 +18,7 @@ func TestQueueBelievesNoUsedRing(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "queue_host")
 	build := exec.Command(compiler, "-std=gnu17", "-O1", "-g", "-Wall", "-Werror",
 		"-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-		"-I", "../../..", "-I", "testdata/include", "-o", binary, "../queue.c", "testdata/queue_host.c")
+		"-I", "testdata/include", "-I", "../../..", "-o", binary, "../queue.c", "testdata/queue_host.c")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}

@@ -83,6 +83,9 @@ type Instance interface {
 	BootHost() time.Duration // wall time from start to Hello
 	CPUTime() time.Duration  // of the QEMU process so far
 	Control() *guest.Client
+	// Messages is a subscription from the guest's first byte on, Hello included.
+	// One reader; whoever does not need it leaves it alone.
+	Messages() *guest.Stream
 	Console() []byte // the latest of what it printed
 	GDBSocket() string
 	Registers(ctx context.Context) (string, error)

@@ -7,9 +7,11 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/abi"
 )
 
-// streamItemsMax bounds what an unread stream keeps: at 128 bytes a record
-// 8 MiB.
-const streamItemsMax = 65536
+// What an unread stream keeps at most, whichever is reached first.
+const (
+	streamItemsMax = 65536
+	streamBytesMax = 16 << 20
+)
 
 // Stream is a queue of messages from a guest. When it is full the oldest is
 // dropped and counted: the guest is never held up by a slow reader.
@@ -18,6 +20,7 @@ type Stream struct {
 
 	mutex  sync.Mutex
 	queue  []Message
+	bytes  int // payloads in queue
 	lost   uint64
 	err    error
 	signal chan struct{} // holds one token while the queue may have items
@@ -63,12 +66,21 @@ func (s *Stream) push(m Message) {
 	if s.err != nil {
 		return
 	}
-	if len(s.queue) == streamItemsMax {
-		s.queue = s.queue[1:]
+	for len(s.queue) == streamItemsMax || len(s.queue) > 0 && s.bytes+len(m.Payload) > streamBytesMax {
+		s.pop()
 		s.lost++
 	}
 	s.queue = append(s.queue, m)
+	s.bytes += len(m.Payload)
 	s.wake()
+}
+
+func (s *Stream) pop() Message {
+	m := s.queue[0]
+	s.queue[0] = Message{} // lets go of the payload before the array is
+	s.queue = s.queue[1:]
+	s.bytes -= len(m.Payload)
+	return m
 }
 
 func (s *Stream) close(err error) {
@@ -93,8 +105,7 @@ func (s *Stream) Next(ctx context.Context) (Message, error) {
 	for {
 		s.mutex.Lock()
 		if len(s.queue) > 0 {
-			m := s.queue[0]
-			s.queue = s.queue[1:]
+			m := s.pop()
 			s.mutex.Unlock()
 			return m, nil
 		}

@@ -49,8 +49,19 @@ func Registers(destination, source uint8) uint8 { return destination | source<<4
 // it is worth nothing until analyze and verify have looked at it.
 type Candidate struct {
 	Hook         abi.HookID
+	Type         Type // zero: the hook's own
 	Instructions []Instruction
 }
+
+// Type says by which rules a program is judged where that is not simply the
+// hook's: the host also judges programs that are meant for Linux.
+type Type uint8
+
+const (
+	TypeHook  Type = 0 // everything the hook offers
+	TypeXDP   Type = 1 // only what Linux's struct xdp_md has
+	TypeCount      = 2
+)
 
 // Place says where something is wrong: Line and Column count from 1 in text,
 // Instruction counts slots from 0 in programs and is -1 in text.

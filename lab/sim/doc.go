@@ -3,6 +3,9 @@
 // program with an executor it is given and counts what happened. Only the
 // costs are a model. Deterministic: the same job gives the same report.
 //
+// Its Source also draws the training windows of the optimizer: traffic of the
+// same make as the kernel's source offers, from seeds that judge nothing.
+//
 // It can also misbehave on purpose (Faults), because the harness must be seen
 // to notice.
 package sim

@@ -26,23 +26,22 @@ deps: ## install the Debian packages that are missing, or list them and stop
 kernel: deps ## images/out/kernel.elf and kernel.img, through gates A to F
 linux-guest: deps ## Debian's arm64 kernel and the agent's initramfs, for the baseline
 generate: ## write every generated file again (kernel/abi/gen)
-	$(GO) generate ./...
+	$(GO) run ./kernel/abi/gen/cmd/abigen
 clean: ## delete build output; the download cache stays (make clean-cache deletes it)
 	rm -rf bin images/out/kernel images/out/kernel.* images/out/*.test images/out/test
 
 ##@ Check
 .PHONY: test tidy lint format fuzz-short
 test: ## everything: host tests, fuzz seeds, gates, tidy, suites in VMs, short fuzz, browser
-	@images/run_tests.sh
-tidy: ## house rules: imports, lengths, banned calls, generated files, orphans
+	@$(GO) run ./images/check
+tidy: ## house rules: imports, lengths, banned calls, stale and lost files
 	$(GO) test -count=1 ./images/tidy/
-lint: deps-test ## go vet, staticcheck, clang-format and clang-tidy
-	@images/lint.sh
+lint: deps-test ## golangci-lint, clang-format and clang-tidy
 format: deps-test ## rewrite Go and C in the house layout
 	gofmt -w $(shell git ls-files '*.go')
-	clang-format-19 -i $(shell git ls-files 'kernel/*.c' 'kernel/*.h' | grep -v /gen/)
-fuzz-short: ## every fuzz target for a few seconds (FUZZ_SECONDS=60 in all)
-	@images/fuzz_short.sh $${FUZZ_SECONDS:-60}
+	clang-format-19 -i $(C_FILES)
+fuzz-short: deps ## every fuzz target for a moment (FUZZ_SECONDS=60 CPU seconds in all)
+	@$(GO) run ./images/check -fuzz-only -fuzz-seconds $${FUZZ_SECONDS:-60}
 
 ##@ Now and then
 .PHONY: capture clean-cache deps-test

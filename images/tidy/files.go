@@ -133,7 +133,7 @@ func Orphans(tree Tree) []Problem {
 }
 
 func inKernelBuild(file string) bool {
-	folders := []string{"kernel/arch", "kernel/board", "kernel/core", "kernel/drivers"}
+	folders := []string{"kernel/arch", "kernel/board", "kernel/core", "kernel/drivers", "kernel/rt"}
 	return slices.ContainsFunc(folders, func(folder string) bool { return under(file, folder) }) &&
 		!strings.HasSuffix(file, "_host_test.c") && !strings.Contains(file, "/hosttest/")
 }

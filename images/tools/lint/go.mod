@@ -1,4 +1,6 @@
-module kernel.lab/lint
+// The pinned golangci-lint. A module of its own: its 200 dependencies stay out
+// of the lab's, and a pinned go.sum builds where lists of versions are refused.
+module github.com/kingly-os/go-kernel/images/tools/lint
 
 go 1.26.0
 

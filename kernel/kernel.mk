@@ -12,11 +12,12 @@ KERNEL_TARGET := kernel/rt/tinygo/goskernel.json
 CLANG   := clang-19
 LLD     := ld.lld-19
 OBJCOPY := llvm-objcopy-19
+LLC     := llc-19
 
 KERNEL_MACHINE := --target=aarch64-none-elf -mcpu=cortex-a72 -ffreestanding -mgeneral-regs-only \
 	-O2 -ffunction-sections -fdata-sections
 KERNEL_CFLAGS  := $(KERNEL_MACHINE) -std=c17 -g -fno-omit-frame-pointer -ffixed-x18 \
-	-Wall -Wextra -Werror -I kernel -MMD -MP -fstack-usage
+	-Wall -Wextra -Werror -I kernel -MMD -MP -fstack-size-section
 KERNEL_LDFLAGS := -T kernel/board/qemuvirt/kernel.ld --gc-sections --fatal-warnings
 
 KERNEL_C       := $(shell find kernel/arch kernel/board kernel/core kernel/drivers kernel/rt -name '*.c' \
@@ -52,14 +53,17 @@ $(TINYGO_ROOT)/ready: $(TINYGO_MODULE)/go.mod $(TINYGO_PORT) $(TINYGO)
 	@touch $@
 
 # Bitcode and not an object: only sections per function let the linker drop
-# TinyGo's own exports (malloc among them), which would need a heap.
+# TinyGo's own exports (malloc among them), which would need a heap. llc and
+# not clang makes the object: it alone keeps frame pointers, for back traces.
 $(KERNEL_OUT)/services.bc: $(KERNEL_GO) $(KERNEL_TARGET) $(TINYGO_ROOT)/ready
 	@mkdir -p $(@D)
 	@$(STEP) "compiling the Go services with TinyGo" env TINYGOROOT=$(CURDIR)/$(TINYGO_ROOT) \
 		$(TINYGO) build -target=$(KERNEL_TARGET) -gc=none -scheduler=none -panic=trap -opt=2 -o $@ ./kernel/rt/entry
 
 $(KERNEL_OUT)/services.o: $(KERNEL_OUT)/services.bc
-	@$(CLANG) $(KERNEL_MACHINE) -mno-outline-atomics -fstack-usage -Wno-override-module -c $< -o $@
+	@$(CLANG) $(KERNEL_MACHINE) -Wno-override-module -emit-llvm -c $< -o $(@:.o=.optimised.bc)
+	@$(LLC) -O2 -mcpu=cortex-a72 -function-sections -data-sections -frame-pointer=non-leaf -filetype=obj \
+		-stack-size-section $(@:.o=.optimised.bc) -o $@
 
 $(KERNEL_OUT)/%.o: %.c | deps
 	@mkdir -p $(@D)
@@ -95,7 +99,7 @@ $(KERNEL_OUT)/gates: $(wildcard kernel/rt/gates/*.go kernel/rt/gates/cmd/gates/*
 
 $(KERNEL_OUT)/gates.done: images/out/kernel.img $(KERNEL_OUT)/gates $(KERNEL_GO_ALL)
 	@$(STEP) "gates A to F: no heap, no runtime state, no floating point, no banned construct, host tests, stacks" \
-		$(KERNEL_OUT)/gates -kernel images/out/kernel.elf -services $(KERNEL_OUT)/services.o -objects $(KERNEL_OUT)
+		$(KERNEL_OUT)/gates -kernel images/out/kernel.elf -services $(KERNEL_OUT)/services.o
 	@touch $@
 
 -include $(KERNEL_OBJECTS:.o=.d)

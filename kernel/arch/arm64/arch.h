@@ -49,6 +49,7 @@ uint64_t arch_now_ns(void);
 // The raw cycle counter. Under QEMU `-icount shift=0` it advances by one for
 // each instruction of any CPU *and* by one for each nanosecond that all CPUs
 // sleep, so differences are instructions only across code that does not wait.
+// Each CPU counts from its own first instruction: compare on one CPU only.
 static inline uint64_t arch_instructions(void)
 {
 	uint64_t count;
@@ -56,9 +57,9 @@ static inline uint64_t arch_instructions(void)
 	return count;
 }
 
-// Instructions retired by all CPUs since reset, waiting excluded, where the
-// machine offers the event (QEMU: only under icount); else the cycle counter.
-// Wraps at 2^32: meant for boot and for short differences.
+// Instructions retired (under icount by all CPUs together) since this CPU's
+// first one, waiting excluded, where the machine offers the event (QEMU: only
+// under icount); else the cycle counter. Wraps at 2^32: meant for boot.
 uint64_t arch_instructions_retired(void);
 
 // Sleep until an interrupt is pending, masked or not.
@@ -108,13 +109,22 @@ void psci_init(bool use_smc);
 int64_t psci_cpu_on(uint64_t affinity, uint64_t entry_physical, uint64_t context);
 _Noreturn void psci_system_off(void);
 
+// The boot CPU: its struct percpu, known before the board is (panic needs it);
+// later its interrupts, timer and idle thread.
+void smp_boot_cpu_begins(void);
+void smp_boot_cpu_online(void);
+
 // Start the other CPUs the board lists and wait until each is online.
 void smp_start(void);
 
-// Called once on CPU 0, in this order, by core/main.c.
+// Clock and timer: one-shot, absolute, in the time of arch_now_ns.
 void clock_init(void);
-void gic_init(void);
-void timer_init(void);
+void timer_init_cpu(void);
+void timer_set_deadline_ns(uint64_t deadline_ns);
+void timer_stop(void);
+
+// Floating point: a thread without THREAD_FP must not touch it.
+void fp_allow(bool allowed);
 
 // True when the CPU runs under a virtual clock that only instructions drive.
 bool arch_counts_exactly(void);

@@ -5,6 +5,10 @@
 
 #define LOG_LINE_BYTES 256
 
+// Before anything else: until the device tree is read the UART is where QEMU
+// virt has it, so that even a refused tree is reported.
+void log_init(void);
+
 // Formats: %s %c %u %d %x %lu %ld %lx %llu %lld %llx %zu %p %%, with width
 // and zero padding (%08x). Callable from anywhere, interrupts included.
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));

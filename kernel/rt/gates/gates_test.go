@@ -121,7 +121,7 @@ func TestCleanPasses(t *testing.T) {
 func TestGateAHeap(t *testing.T) {
 	directory := plant(t, service("", "var keep []uint64\n", "\told := keep\n\tkeep = make([]uint64, n)\n\tkeep[0] = x\n\treturn old[0]"))
 	_, _, output := build(t, directory)
-	if !strings.Contains(output, "undefined symbol: runtime.alloc") || !strings.Contains(output, "service.go:10") {
+	if !strings.Contains(output, "undefined symbol: runtime.alloc") || !strings.Contains(output, "service.go:11") {
 		t.Errorf("the linker said:\n%s", output)
 	}
 	// And an allocator that somebody supplies is noticed.

@@ -22,6 +22,7 @@ type Measurement struct {
 	Hello   abi.Hello
 	Cost    stats.Rate // instructions per offered packet
 	Samples int        // repeats that agreed
+	Totals  []uint64   // instructions of each repeat that reported
 	Host    time.Duration
 }
 
@@ -163,6 +164,11 @@ func settle(arm Arm, runs []outcome) Measurement {
 	m := Measurement{Arm: arm, Digest: arm.Digest(), Verdict: stats.Pass}
 	for i, one := range runs {
 		m.Host += one.run.Host
+		if one.err == nil {
+			m.Totals = append(m.Totals, one.run.Report.InsnTotal)
+		}
+	}
+	for i, one := range runs {
 		if one.err != nil {
 			m.Verdict, m.Problem = stats.Infra, one.err.Error()
 			return m

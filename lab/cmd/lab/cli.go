@@ -24,6 +24,7 @@ type cli struct {
 	Doctor doctorVerb `cmd:"" help:"Check this machine: QEMU, kernels, emulation, disk, ports."`
 	Status statusVerb `cmd:"" help:"Show what runs."`
 	Down   downVerb   `cmd:"" help:"Stop every guest and lab of this state directory."`
+	Exec   execVerb   `cmd:"" help:"Run a static linux/arm64 program in a guest."`
 }
 
 // env is what a verb works with.

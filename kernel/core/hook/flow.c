@@ -5,7 +5,6 @@
 //
 // 256 sets of 4 ways, 24 bytes per entry: 24 KiB per CPU. A full set gives up
 // the entry that was silent longest.
-#include "arch/arm64/arch.h"
 #include "core/hook/internal.h"
 #include "core/lib/string.h"
 #include "core/mem/page.h"
@@ -64,10 +63,10 @@ static struct flow *find(struct flow *set, uint32_t address)
 }
 
 void flow_touch(struct flow_table *table, const uint8_t *packet, uint32_t bytes,
-		uint64_t sequence, struct abi_net_rx_context *context)
+		const struct hook_decision *decision, struct abi_net_rx_context *context)
 {
-	uint32_t window = (uint32_t)(sequence / HOOK_FLOW_WINDOW_PACKETS);
-	uint64_t now = arch_now_ns(), age;
+	uint32_t window = (uint32_t)(decision->sequence / HOOK_FLOW_WINDOW_PACKETS);
+	uint64_t now = decision->time_ns, age;
 	struct flow *flow;
 	uint32_t address;
 
@@ -90,7 +89,7 @@ void flow_touch(struct flow_table *table, const uint8_t *packet, uint32_t bytes,
 	if (flow->packets != UINT32_MAX) {
 		flow->packets++;
 	}
-	flow->touched = (uint32_t)sequence;
+	flow->touched = (uint32_t)decision->sequence;
 	age = now - flow->first_ns;
 	context->flow_packets = flow->packets;
 	context->flow_age_ns = age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;

@@ -121,7 +121,8 @@ uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet,
 	decision->start_insn = arch_instructions();
 	decision->sequence = self->stats.offered++;
 	decision->flags = 0;
-	flow_touch(&self->flows, packet, bytes, decision->sequence, context);
+	decision->time_ns = arch_now_ns();
+	flow_touch(&self->flows, packet, bytes, decision, context);
 
 	entry = __atomic_load_n(&self->entered, __ATOMIC_RELAXED) + 1;
 	__atomic_store_n(&self->entered, entry, __ATOMIC_RELAXED); // R1

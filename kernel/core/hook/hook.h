@@ -27,6 +27,7 @@ enum {
 // hook_net_rx_done.
 struct hook_decision {
 	uint64_t start_insn;  // counter at hook entry
+	uint64_t time_ns;     // virtual time at hook entry
 	uint64_t sequence;    // of the packet on this CPU
 	uint32_t action;      // ABI_NET_RX_*, after the default replaced an error
 	uint32_t slot_version;

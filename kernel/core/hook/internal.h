@@ -60,6 +60,6 @@ void flow_reset(struct flow_table *table);
 // Counts the packet and fills the context's flow fields; zero for a packet
 // without an IPv4 source address.
 void flow_touch(struct flow_table *table, const uint8_t *packet, uint32_t bytes,
-		uint64_t sequence, struct abi_net_rx_context *context);
+		const struct hook_decision *decision, struct abi_net_rx_context *context);
 
 #endif

@@ -78,7 +78,7 @@ void ring_write(struct ring *ring, uint32_t cpu,
 	}
 	event = &ring->events[head & (ABI_RING_EVENTS - 1)];
 	event->sequence = decision->sequence;
-	event->time_ns = arch_now_ns();
+	event->time_ns = decision->time_ns;
 	event->cost_insn = cost_insn;
 	event->slot_version = decision->slot_version;
 	event->flow_packets = context->flow_packets;

@@ -1,7 +1,8 @@
 // What a guest is given before it starts, and the declaration of "ready".
 //
 // The initrd is one job (kernel/abi/job.go). svc_job validates it in Go and
-// fills struct job_view; nothing here reads the blob before that.
+// fills struct job_view; nothing here reads the blob before that. A guest
+// without an initrd is a live guest without a trace.
 #ifndef CORE_JOB_JOB_H
 #define CORE_JOB_JOB_H
 
@@ -33,14 +34,17 @@ struct job_view {
 };
 _Static_assert(sizeof(struct job_view) == 112, "Go mirrors this struct");
 
-// Starts the job thread: declares ready, then does what the initrd says.
+// Starts the job's thread: declares ready, then does what the initrd says.
 // Called once on CPU 0 after all CPUs are online and drivers are up.
 void job_start(void);
 
 // TrafficRequest of a live guest. Returns an abi code.
 int32_t job_traffic(const struct abi_traffic_request *request);
 
-// Called by core/control when the first frame has been answered.
-void job_first_frame_answered(void);
+// Steps of the pipeline's thread that did some work.
+uint64_t job_pipeline_rounds(void);
+
+// Called by core/control for every frame it handles; the first one counts.
+void job_frame_answered(void);
 
 #endif

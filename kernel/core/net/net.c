@@ -407,7 +407,7 @@ void net_init(void)
 	}
 }
 
-void net_start_threads(void)
+void net_start(void)
 {
 	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
 		net_cpus[cpu].steer = page_alloc(STEER_PAGE_ORDER);
@@ -415,6 +415,10 @@ void net_start_threads(void)
 			panic("net: no memory for CPU %u", cpu);
 		}
 	}
+}
+
+void net_start_threads(void)
+{
 	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
 		if (thread_create("net.rx", net_rx_thread, (void *)(uintptr_t)cpu,
 				  SCHED_PRIORITY_NET_RX, (int)cpu, 0) == 0) {

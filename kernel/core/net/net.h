@@ -46,7 +46,8 @@ typedef void (*net_transmit_function)(const uint8_t *frame, uint32_t bytes);
 // Does a bounded piece of work; returns whether there is more to do now.
 typedef bool (*net_poll_function)(uint32_t cpu, void *argument);
 
-void net_init(void);          // tables and transmit queue; CPU 0, before threads
+void net_init(void);          // before drivers attach their sources
+void net_start(void);         // memory for the CPUs that are online; packets may come
 void net_start_threads(void); // one net.rx thread per CPU that is online
 
 // One packet, on the net.rx thread of its CPU. tag is NULL for live traffic.

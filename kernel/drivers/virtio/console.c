@@ -109,6 +109,21 @@ void console_write(const uint8_t *bytes, uint32_t count)
     __atomic_store_n(&transmit_owner, false, __ATOMIC_RELEASE);
 }
 
+void console_flush(void)
+{
+    if (!present)
+        return;
+    while (__atomic_exchange_n(&transmit_owner, true, __ATOMIC_ACQUIRE))
+        thread_sleep_ns(OWNER_POLL_NS);
+    for (uint64_t polls = CONSOLE_PATIENCE_NS / TRANSMIT_POLL_NS; polls > 0 && !host_gone; polls--) {
+        reclaim();
+        if (transmit_queue.in_flight == 0)
+            break;
+        thread_sleep_ns(TRANSMIT_POLL_NS);
+    }
+    __atomic_store_n(&transmit_owner, false, __ATOMIC_RELEASE);
+}
+
 uint64_t console_dropped_bytes(void)
 {
     return __atomic_load_n(&dropped_bytes, __ATOMIC_RELAXED);

@@ -24,6 +24,9 @@ void console_write(const uint8_t *bytes, uint32_t count);
  */
 #define CONSOLE_PATIENCE_NS 20000000000ULL
 
+/* Waits, with the same patience, until the device has sent everything. */
+void console_flush(void);
+
 uint64_t console_dropped_bytes(void);
 
 #endif

@@ -1,0 +1,171 @@
+// The job's thread: ready, the initrd, and then what the job's kind says.
+#include "core/job/job.h"
+
+#include "arch/arm64/arch.h"
+#include "board/qemuvirt/board.h"
+#include "core/control/control.h"
+#include "core/hook/hook.h"
+#include "core/job/internal.h"
+#include "core/log/log.h"
+#include "core/mem/page.h"
+#include "core/net/net.h"
+#include "core/sched/sched.h"
+#include "drivers/synth/synth.h"
+#include "rt/services.h"
+
+struct job job;
+
+// An abi code; ABI_OK with job.present false when there is no initrd.
+static int32_t find_job(void)
+{
+	uint64_t arguments[6] = {0, board.initrd_bytes, (uintptr_t)&job.view, 0, 0, 0};
+	uint64_t answer = 0;
+
+	if (board.initrd_bytes == 0) {
+		return ABI_OK;
+	}
+	job.blob = phys_to_virt(board.initrd_physical);
+	arguments[0] = (uintptr_t)job.blob;
+	if (!job_ask(svc_job, SERVICE_CONTROL, arguments, &answer)) {
+		return ABI_ERR_PANIC;
+	}
+	job.present = (uint32_t)answer == ABI_OK;
+	return (int32_t)(uint32_t)answer;
+}
+
+int32_t job_traffic(const struct abi_traffic_request *request)
+{
+	uint32_t interval_ns = request->interval_ns;
+	struct abi_phase phase;
+	int32_t code;
+
+	if (job.view.kind != ABI_JOB_LIVE) {
+		return ABI_ERR_UNSUPPORTED;
+	}
+	if (request->packet_count == 0) {
+		synth_stop();
+		return ABI_OK;
+	}
+	if (!synth_loaded() || request->phase >= job_phases()) {
+		return ABI_ERR_NOT_FOUND;
+	}
+	if (interval_ns == 0) {
+		interval_ns = JOB_INTERVAL_NS_DEFAULT;
+	}
+	phase = job_phase(request->phase);
+	code = synth_arm(&phase, request->seed, request->packet_count, interval_ns);
+	if (code == ABI_OK) {
+		net_set_phase(request->phase);
+	}
+	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
+		net_rx_wake(cpu);
+	}
+	return code;
+}
+
+static void attach_source(void)
+{
+	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
+		if (net_attach_source(cpu, synth_poll, 0) != 0) {
+			panic("job: no place for the source on CPU %u", cpu);
+		}
+	}
+}
+
+static void log_report(const struct abi_report *r)
+{
+	log_line("report: kind=%u code=%d offered=%llu needed=%llu delivered=%llu "
+		 "changed=%llu junk=%llu junk_delivered=%llu insn=%llu empty=%llu",
+		 r->kind, r->code, (unsigned long long)r->offered,
+		 (unsigned long long)r->needed_offered,
+		 (unsigned long long)r->needed_delivered,
+		 (unsigned long long)r->needed_changed, (unsigned long long)r->junk_offered,
+		 (unsigned long long)r->junk_delivered, (unsigned long long)r->insn_total,
+		 (unsigned long long)r->insn_empty);
+	log_line("report+ events=%llu version=%u cpus=%u wanted=%llu agrees=%llu known=%llu "
+		 "errors=%llu replies=%llu audited=%llu boot=%llu",
+		 (unsigned long long)r->events_handled, r->slot_version, r->cpus,
+		 (unsigned long long)r->signal_wanted, (unsigned long long)r->signal_agrees,
+		 (unsigned long long)r->reserved[0], (unsigned long long)r->reserved[2],
+		 (unsigned long long)r->reserved[3], (unsigned long long)r->reserved[4],
+		 (unsigned long long)r->boot_insn);
+}
+
+static _Noreturn void finish(const struct abi_report *report)
+{
+	log_report(report);
+	control_send_message(ABI_MESSAGE_REPORT, 0, report, sizeof *report);
+	control_flush();
+	psci_system_off();
+}
+
+static void run_live(void)
+{
+	attach_source();
+	control_open();
+	job_start_pipeline();
+}
+
+// Kinds that end in a report.
+static _Noreturn void run_to_report(int32_t code)
+{
+	struct abi_report report = {
+		.code = code,
+		.kind = job.view.kind,
+		.cpus = cpu_count(),
+		.boot_insn = job_boot_insn(),
+	};
+
+	if (code != ABI_OK) {
+		finish(&report);
+	}
+	switch (job.view.kind) {
+	case ABI_JOB_MEASURE:
+		if (job.view.flags & ABI_JOB_PIPELINE_ON) {
+			job_start_pipeline();
+		}
+		job_measure(&report);
+		break;
+	case ABI_JOB_BENCH:
+		job_bench(&report);
+		break;
+	default:
+		attach_source();
+		control_open();
+		job_autonomous(&report);
+		break;
+	}
+	finish(&report);
+}
+
+static void job_thread(void *unused)
+{
+	int32_t code;
+
+	(void)unused;
+	control_start();
+	net_start();
+	job_declare_ready();
+	net_start_threads();
+	code = find_job();
+	if (code != ABI_OK) {
+		log_line("job: the initrd is refused, code %d", code);
+		run_to_report(code);
+	}
+	job_boot_services();
+	code = job.present ? job_prepare() : ABI_OK;
+	if (code != ABI_OK) {
+		log_line("job: set-up fails, code %d", code);
+	}
+	if (job.view.kind != ABI_JOB_LIVE) {
+		run_to_report(code);
+	}
+	run_live();
+}
+
+void job_start(void)
+{
+	if (thread_create("job", job_thread, 0, SCHED_PRIORITY_CONTROL, 0, 0) == 0) {
+		panic("job: no thread");
+	}
+}

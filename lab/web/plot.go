@@ -28,13 +28,13 @@ func draw(p Plot) string {
 	if len(p.Arms) == 0 {
 		return ""
 	}
-	top := axisTop(p)
+	step, top := axis(p)
 	height := plotTop + rowHeight*len(p.Arms) + plotBottom
 	at := func(v float64) float64 { return plotLeft + v/top*(plotRight-plotLeft) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-labelledby="plot-title plot-text" class="plot">`, plotWidth, height)
 	fmt.Fprintf(&b, `<title id="plot-title">A/B result</title><desc id="plot-text">%s</desc>`, html.EscapeString(describe(p)))
-	drawAxis(&b, p, top, at, height)
+	drawAxis(&b, p, step, top, at, height)
 	for i, arm := range p.Arms {
 		drawArm(&b, p, arm, plotTop+float64(rowHeight)*(float64(i)+0.5), at)
 	}
@@ -42,27 +42,28 @@ func draw(p Plot) string {
 	return b.String()
 }
 
-// axisTop is a round number above everything shown.
-func axisTop(p Plot) float64 {
+// axis chooses a step of 1, 2, 2.5 or 5 times a power of ten so that at most
+// axisTicks of them reach above everything shown.
+func axis(p Plot) (step, top float64) {
 	highest := math.Max(p.Baseline, p.Floor)
 	for _, arm := range p.Arms {
 		highest = math.Max(highest, math.Max(arm.High, arm.Value))
 	}
 	if highest <= 0 {
-		return 1
+		return 1, 1
 	}
-	step := math.Pow(10, math.Floor(math.Log10(highest)))
-	for _, factor := range []float64{0.1, 0.2, 0.25, 0.5, 1} {
-		if steps := math.Ceil(highest / (step * factor)); steps <= axisTicks {
-			return steps * step * factor
+	unit := math.Pow(10, math.Floor(math.Log10(highest))-1)
+	for _, factor := range []float64{1, 2, 2.5, 5, 10, 20} {
+		step = unit * factor
+		if steps := math.Ceil(highest / step); steps <= axisTicks {
+			return step, steps * step
 		}
 	}
-	return math.Ceil(highest/step) * step
+	return highest, highest
 }
 
-func drawAxis(b *strings.Builder, p Plot, top float64, at func(float64) float64, height int) {
+func drawAxis(b *strings.Builder, p Plot, step, top float64, at func(float64) float64, height int) {
 	bottom := height - plotBottom
-	step := tickStep(top)
 	for v := 0.0; v <= top*1.0001; v += step {
 		fmt.Fprintf(b, `<line class="grid" x1="%.1f" y1="%d" x2="%.1f" y2="%d"/>`, at(v), plotTop-6, at(v), bottom)
 		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%d">%s</text>`, at(v), bottom+16, thousands(uint64(math.Round(v))))
@@ -78,17 +79,6 @@ func drawAxis(b *strings.Builder, p Plot, top float64, at func(float64) float64,
 	}
 	reference("floor", "floor", "end", p.Floor, 4)
 	reference("default", "baseline", "start", p.Baseline, -4)
-}
-
-// tickStep gives at most axisTicks steps of 1, 2, 2.5 or 5 times a power of ten.
-func tickStep(top float64) float64 {
-	step := math.Pow(10, math.Floor(math.Log10(top))-1)
-	for _, factor := range []float64{1, 2, 2.5, 5, 10} {
-		if top/(step*factor) <= axisTicks {
-			return step * factor
-		}
-	}
-	return top
 }
 
 func drawArm(b *strings.Builder, p Plot, arm Arm, y float64, at func(float64) float64) {

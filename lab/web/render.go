@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +20,7 @@ var templates = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent":   percent,
 	"drawing":   func(p Plot) template.HTML { return template.HTML(draw(p)) },
 	"delta":     delta,
-	"divide":    divide,
+	"newest":    newest,
 }).ParseFS(assets, "assets/*.html"))
 
 // render makes every section.
@@ -90,9 +91,9 @@ func delta(value, baseline float64) string {
 	return fmt.Sprintf("%+.1f %%", 100*(value/baseline-1))
 }
 
-func divide(a, b float64) float64 {
-	if b == 0 {
-		return 0
-	}
-	return a / b
+// newest reverses the records: the latest word stands on top.
+func newest(records []Record) []Record {
+	reversed := slices.Clone(records)
+	slices.Reverse(reversed)
+	return reversed
 }

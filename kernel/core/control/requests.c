@@ -8,6 +8,7 @@
 #include "core/log/log.h"
 #include "core/sched/sched.h"
 #include "core/trap/guard.h"
+#include "rt/services.h"
 
 enum {
 	TRACE_BATCH_EVENTS = 64, // 8 KiB per frame
@@ -31,6 +32,15 @@ void control_reply_error(uint32_t sequence, int32_t code, uint32_t offset)
 	control_send_message(ABI_MESSAGE_ERROR, sequence, &reply, sizeof reply);
 }
 
+static uint64_t pipeline_rounds(void)
+{
+	static const uint64_t arguments[6];
+	uint64_t rounds = 0;
+
+	return guard_call(svc_pipeline_rounds, arguments, &rounds, SERVICE_CONTROL) == 0 ? rounds
+										     : 0;
+}
+
 static void handle_stats(const struct control_frame *frame)
 {
 	struct abi_stats stats = {.time_ns = arch_now_ns()};
@@ -38,7 +48,7 @@ static void handle_stats(const struct control_frame *frame)
 	hook_stats(UINT32_MAX, &stats.net_rx);
 	stats.service_panics = guard_contained_count();
 	stats.resets = control_resets();
-	stats.pipeline_rounds = job_pipeline_rounds();
+	stats.pipeline_rounds = pipeline_rounds();
 	stats.spin_delay_ns_max = sched_delay_ns_max();
 	for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
 		stats.idle_ns += sched_idle_ns(cpu);

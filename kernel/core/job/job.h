@@ -41,9 +41,6 @@ void job_start(void);
 // TrafficRequest of a live guest. Returns an abi code.
 int32_t job_traffic(const struct abi_traffic_request *request);
 
-// Steps of the pipeline's thread that did some work.
-uint64_t job_pipeline_rounds(void);
-
 // Called by core/control for every frame it handles; the first one counts.
 void job_frame_answered(void);
 

@@ -12,8 +12,6 @@ enum {
 	SLEEP_NS_MAX = 100000000, // a service that asks for more is asked again
 };
 
-static uint64_t rounds;
-
 bool job_ask(guard_function function, unsigned service, const uint64_t arguments[6],
 	     uint64_t *answer)
 {
@@ -24,8 +22,13 @@ bool job_ask(guard_function function, unsigned service, const uint64_t arguments
 // the job's own for measured kinds, which have no pipeline thread.
 void job_boot_services(void)
 {
-	const uint64_t arguments[6] = {cpu_count(), job.view.kind, job.view.flags, 0, 0, 0};
+	uint32_t flags = job.view.flags;
 	uint64_t answer;
+
+	if (job.view.kind == ABI_JOB_AUTONOMOUS) {
+		flags |= ABI_JOB_PIPELINE_ON;
+	}
+	const uint64_t arguments[6] = {cpu_count(), job.view.kind, flags, 0, 0, 0};
 
 	if (!job_ask(svc_boot, SERVICE_PIPELINE, arguments, &answer)) {
 		panic("job: the pipeline does not start");
@@ -43,17 +46,11 @@ static void pipeline_thread(void *unused)
 			sleep_ns = AFTER_PANIC_NS;
 		}
 		if (sleep_ns == 0) {
-			__atomic_store_n(&rounds, rounds + 1, __ATOMIC_RELAXED);
 			thread_yield();
 			continue;
 		}
 		thread_sleep_ns(sleep_ns < SLEEP_NS_MAX ? sleep_ns : SLEEP_NS_MAX);
 	}
-}
-
-uint64_t job_pipeline_rounds(void)
-{
-	return __atomic_load_n(&rounds, __ATOMIC_RELAXED);
 }
 
 void job_start_pipeline(void)

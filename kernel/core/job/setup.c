@@ -55,11 +55,11 @@ uint32_t job_phase_packets(uint32_t index, uint32_t left)
 	return own;
 }
 
-// The whole way from analyze to deploy. The dry run is skipped: a measured job
-// has no recorded window, and planted losers must be measurable.
+// Through analyze and verify onto all CPUs. No dry run: a measured job has no
+// recorded window, and planted losers must be measurable.
 int32_t job_install(const uint8_t *program, uint32_t bytes, uint32_t *version_index)
 {
-	const uint64_t arguments[6] = {(uintptr_t)program, bytes, ABI_INSTALL_SKIP_DRY_RUN, 0, 0, 0};
+	const uint64_t arguments[6] = {(uintptr_t)program, bytes, 0, 0, 0, 0};
 	uint64_t answer = 0;
 
 	if (!job_ask(svc_install_job, SERVICE_PIPELINE, arguments, &answer)) {

@@ -14,6 +14,7 @@ import (
 //	pass      no hit
 //	check     the hit was real: EtherType IPv4, no options, no fragment
 //	drop
+//	other     the hit was not real: pass (a second time, jumps only go forward)
 //
 // Reading the ports before the EtherType is known is sound because only check
 // leads to drop, and it is cheaper because most packets never get there.
@@ -35,19 +36,23 @@ func Print(p *Policy, s *telemetry.Snapshot, text []byte) int {
 	out.check()
 	out.line("r0 = 1")
 	out.line("exit")
+	out.label(labelOther, 0)
+	out.line("r0 = 2")
+	out.line("exit")
 	if out.full {
 		return 0
 	}
 	return out.used
 }
 
-// Labels: rule<n>, pass, check, drop.
+// Labels: rule<n>, pass, check, other.
 type labelKind uint8
 
 const (
 	labelRule  labelKind = 0
 	labelPass  labelKind = 1
 	labelCheck labelKind = 2
+	labelOther labelKind = 3
 )
 
 type printer struct {
@@ -105,6 +110,8 @@ func (o *printer) name(kind labelKind, number int) {
 		o.string("pass")
 	case labelCheck:
 		o.string("check")
+	case labelOther:
+		o.string("other")
 	default:
 		o.string("rule")
 		o.number(uint32(number))
@@ -182,12 +189,12 @@ func (o *printer) bounds(bytes uint32, kind labelKind, number int) {
 // check lets only plain IPv4 through to drop.
 func (o *printer) check() {
 	o.load("r5", "*(u16 *)(r2 + 12)")
-	o.jump("r5", " != ", 0x0008, labelPass, 0) // EtherType 0x0800
+	o.jump("r5", " != ", 0x0008, labelOther, 0) // EtherType 0x0800
 	o.load("r5", "*(u8 *)(r2 + 14)")
-	o.jump("r5", " != ", 0x45, labelPass, 0) // version 4, five words
+	o.jump("r5", " != ", 0x45, labelOther, 0) // version 4, five words
 	o.load("r5", "*(u16 *)(r2 + 20)")
 	o.line("r5 &= 65343") // 0x3fff swapped: more fragments, or an offset
-	o.jump("r5", " != ", 0, labelPass, 0)
+	o.jump("r5", " != ", 0, labelOther, 0)
 }
 
 // rule writes one rule. Every test but the last leaves for the next rule when

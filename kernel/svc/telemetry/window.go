@@ -103,3 +103,20 @@ func cpuCount() int {
 	}
 	return cpus
 }
+
+// BusiestCPU is the CPU with the most events in the window.
+func (w *Window) BusiestCPU() int {
+	var events [abi.CPUMax]int
+	best := 0
+	for i := 0; i < w.Count; i++ {
+		cpu := int(w.Events[i].CPU)
+		if cpu >= abi.CPUMax {
+			continue
+		}
+		events[cpu]++
+		if events[cpu] > events[best] {
+			best = cpu
+		}
+	}
+	return best
+}

@@ -148,6 +148,9 @@ void gic_send(unsigned cpu, unsigned sgi)
 
 	// What the target is to see must be visible before the interrupt is.
 	__asm__ volatile("dsb ishst\n\tmsr ICC_SGI1R_EL1, %0\n\tisb" ::"r"(value) : "memory");
+	// QEMU under icount runs CPUs in turn, for up to 100 ms of virtual time
+	// each, and does not end a turn for an interrupt to another CPU.
+	arch_relax();
 }
 
 unsigned gic_acknowledge(void)

@@ -17,18 +17,16 @@ void event_signal(struct event *event)
 {
 	uint64_t state = spin_lock_irqsave(&event->lock);
 	struct thread *thread = event->waiters;
-	bool preempt = false;
+	int cpu = SCHED_NOBODY;
 
 	if (thread != NULL) {
 		event->waiters = thread->next_waiter;
-		preempt = sched_wake(thread, arch_now_ns());
+		cpu = sched_wake(thread, arch_now_ns());
 	} else {
 		event->signalled = true;
 	}
 	spin_unlock(&event->lock);
-	if (preempt) {
-		sched_preempt_after_wake(state);
-	}
+	sched_tell(cpu, state);
 	irq_restore(state);
 }
 

@@ -8,6 +8,8 @@
 #include "core/sched/sched.h"
 #include "core/sync/spinlock.h"
 
+#define SCHED_NOBODY (-1)
+
 struct thread_list {
 	struct thread *first, *last;
 };
@@ -28,8 +30,8 @@ struct run_queue {
 
 struct run_queue *sched_queue(unsigned cpu);
 void sched_switch_locked(struct run_queue *queue);
-bool sched_wake(struct thread *thread, uint64_t signalled_ns);
-void sched_preempt_after_wake(uint64_t state);
+int sched_wake(struct thread *thread, uint64_t signalled_ns);
+void sched_tell(int cpu, uint64_t state);
 void sleepers_insert(struct run_queue *queue, struct thread *thread, uint64_t deadline_ns);
 void sleepers_remove(struct run_queue *queue, struct thread *thread);
 

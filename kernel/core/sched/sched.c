@@ -75,8 +75,15 @@ static bool equal_ready(const struct run_queue *queue, unsigned priority)
 	return (queue->ready_priorities >> priority & 1) != 0;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 // The next moment this CPU must look again: the first sleeper's deadline, and
-// the end of the slice while an equal waits. Neither: no alarm at all.
+// the end of the slice while an equal waits. Idle or alone at NET_RX and above:
+// no alarm at all. Below that a look per slice costs little and ends QEMU's
+// turn of this CPU, which under icount is 100 ms long otherwise.
 static void set_alarm(struct run_queue *queue, uint64_t now_ns)
 {
 	struct thread *current = this_cpu()->current;
@@ -85,13 +92,14 @@ static void set_alarm(struct run_queue *queue, uint64_t now_ns)
 	if (queue->sleepers != NULL) {
 		deadline_ns = queue->sleepers->deadline_ns;
 	}
+	if (current != queue->idle && current->priority < SCHED_PRIORITY_NET_RX) {
+		deadline_ns = earlier(deadline_ns, now_ns + SCHED_SLICE_NS);
+	}
 	if (current != queue->idle && equal_ready(queue, current->priority)) {
 		if (queue->slice_end_ns == 0) {
 			queue->slice_end_ns = now_ns + SCHED_SLICE_NS;
 		}
-		if (queue->slice_end_ns < deadline_ns) {
-			deadline_ns = queue->slice_end_ns;
-		}
+		deadline_ns = earlier(deadline_ns, queue->slice_end_ns);
 	}
 	if (deadline_ns == queue->alarm_ns) {
 		return;
@@ -226,47 +234,57 @@ void thread_yield(void)
 	irq_restore(state);
 }
 
-// Make a waiting thread ready. True if its CPU is this one and should switch;
-// another CPU is told by interrupt. Interrupts masked.
-bool sched_wake(struct thread *thread, uint64_t signalled_ns)
+// Begin to measure a wake-up that has to take the CPU from a busy thread.
+static void note_wake(const struct run_queue *queue, struct thread *thread, uint64_t since_ns)
+{
+	const struct thread *running = percpu[thread->cpu].current;
+	bool measured = thread->priority >= SCHED_PRIORITY_NET_RX && running != queue->idle &&
+			thread->priority > running->priority;
+
+	thread->signalled_ns = measured ? since_ns : 0;
+}
+
+// Make a waiting thread ready. The answer is for sched_tell: the CPU that has
+// to look again, or SCHED_NOBODY. Interrupts masked.
+int sched_wake(struct thread *thread, uint64_t signalled_ns)
 {
 	struct run_queue *queue = &queues[thread->cpu];
-	bool here = thread->cpu == cpu_id();
-	bool preempt = false;
+	int cpu = SCHED_NOBODY;
 
 	spin_lock(&queue->lock);
 	if (thread->state == THREAD_WAITING) {
-		struct thread *running = percpu[thread->cpu].current;
+		const struct thread *running = percpu[thread->cpu].current;
 		if (thread->in_sleepers) {
 			sleepers_remove(queue, thread);
 		}
-		preempt = thread->priority > running->priority;
-		bool measured = preempt && running != queue->idle &&
-				thread->priority >= SCHED_PRIORITY_NET_RX;
-		thread->signalled_ns = measured ? signalled_ns : 0;
+		note_wake(queue, thread, signalled_ns);
 		queue_push(queue, thread);
-		// An equal now waits: the slice begins. On another CPU only its own
-		// alarm can be set, so it is interrupted for that as well.
-		preempt |= thread->priority == running->priority && queue->slice_end_ns == 0;
+		// Better than what runs: switch. Equal to it: a slice begins, and only
+		// the CPU itself can set its alarm.
+		if (thread->priority > running->priority ||
+		    (thread->priority == running->priority && queue->slice_end_ns == 0)) {
+			cpu = thread->cpu;
+		}
 	}
 	spin_unlock(&queue->lock);
-	if (preempt && !here) {
-		gic_send(thread->cpu, GIC_SGI_RESCHEDULE);
-	}
-	return preempt && here;
+	return cpu;
 }
 
-// After sched_wake said so, with the locks released and interrupts still
-// masked; `state` is the mask to return to. In an interrupt handler its end
-// switches anyway; where the caller keeps interrupts masked, an interrupt to
+// Make the CPU that sched_wake named look again; locks released, interrupts
+// still masked, `state` is the mask to return to. In a handler this CPU
+// switches at the end anyway; where the caller keeps interrupts masked, one to
 // ourselves makes the switch as soon as it lets go.
-void sched_preempt_after_wake(uint64_t state)
+void sched_tell(int cpu, uint64_t state)
 {
-	if (this_cpu()->irq_depth != 0) {
+	if (cpu == SCHED_NOBODY) {
 		return;
 	}
-	if (irq_state_masked(state)) {
-		gic_send(cpu_id(), GIC_SGI_RESCHEDULE);
+	if (cpu != (int)cpu_id()) {
+		gic_send((unsigned)cpu, GIC_SGI_RESCHEDULE);
+	} else if (this_cpu()->irq_depth != 0) {
+		return;
+	} else if (irq_state_masked(state)) {
+		gic_send((unsigned)cpu, GIC_SGI_RESCHEDULE);
 	} else {
 		sched_preempt();
 	}
@@ -286,6 +304,7 @@ void sched_timer_interrupt(void)
 	while (queue->sleepers != NULL && queue->sleepers->deadline_ns <= now_ns) {
 		struct thread *thread = queue->sleepers;
 		sleepers_remove(queue, thread);
+		note_wake(queue, thread, thread->deadline_ns);
 		queue_push(queue, thread);
 	}
 	spin_unlock(&queue->lock);

@@ -3,7 +3,8 @@
 // A thread stays on the CPU it was created on. The highest priority runs;
 // equal priorities share the CPU in slices of SCHED_SLICE_NS; a woken thread
 // of higher priority preempts at once, on another CPU through an interrupt.
-// Nothing ticks while nobody shares a CPU and nobody sleeps.
+// Nothing ticks on an idle CPU, nor on one that runs a single thread of
+// priority NET_RX or above.
 #ifndef KERNEL_CORE_SCHED_SCHED_H
 #define KERNEL_CORE_SCHED_SCHED_H
 
@@ -59,9 +60,11 @@ bool event_wait_timeout(struct event *event, uint64_t nanoseconds);
 // Virtual nanoseconds CPU spent in its idle thread since it came online.
 uint64_t sched_idle_ns(unsigned cpu);
 
-// The longest time from event_signal to the first instruction of a woken
-// thread of priority NET_RX or above, counted when a thread of lower priority
-// (not the idle thread) held the CPU.
+// The longest time from event_signal, or from the end of a sleep or time-out,
+// to the switch to the woken thread of priority NET_RX or above, counted when a
+// thread of lower priority (not the idle thread) held the CPU. Exact on one
+// CPU under icount; with several, QEMU runs them in turn and the wait for the
+// turn is in the figure.
 uint64_t sched_delay_ns_max(void);
 // How many wake-ups that maximum was taken over.
 uint64_t sched_delay_samples(void);

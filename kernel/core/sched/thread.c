@@ -93,8 +93,8 @@ struct thread *thread_create(const char *name, void (*entry)(void *), void *argu
 		store_release(&thread->state, THREAD_WAITING);
 	}
 	spin_unlock(&threads_lock);
-	if (thread != NULL && sched_wake(thread, 0)) {
-		sched_preempt_after_wake(state);
+	if (thread != NULL) {
+		sched_tell(sched_wake(thread, 0), state);
 	}
 	irq_restore(state);
 	return thread;

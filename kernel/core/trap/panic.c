@@ -14,7 +14,9 @@
 #include "core/trap/trace.h"
 #include "core/trap/trap.h"
 
-#define PANIC_FRAMES_MAX 24
+void registers_now(uint64_t x[31]); // switch.S
+
+#define PANIC_FRAMES_MAX 64
 
 // 1 + number of the CPU that panics; the first one speaks.
 static uint32_t panicking;
@@ -71,7 +73,15 @@ static void print_trace(uint64_t frame_pointer)
 	uint32_t count = trace_walk(frame_pointer, trace, PANIC_FRAMES_MAX);
 
 	for (uint32_t i = 0; i < count; i++) {
+		uint32_t again = 0;
+		while (i + 1 < count && trace[i + 1] == trace[i]) {
+			again++;
+			i++;
+		}
 		print_place("from", trace[i]);
+		if (again > 0) {
+			log_seized("panic: and %u times more", again);
+		}
 	}
 }
 
@@ -88,9 +98,6 @@ static void print_thread(void)
 
 static void print_registers(const struct trap_frame *frame)
 {
-	log_seized("panic: esr %llx far %llx spsr %llx sp %016llx",
-		   (unsigned long long)frame->syndrome, (unsigned long long)frame->address,
-		   (unsigned long long)frame->state, (unsigned long long)frame->sp);
 	for (unsigned i = 0; i < 30; i += 3) {
 		log_seized("panic: x%u %016llx x%u %016llx x%u %016llx", i,
 			   (unsigned long long)frame->x[i], i + 1,
@@ -110,7 +117,9 @@ _Noreturn void panic(const char *format, ...)
 	char prefixed[LOG_LINE_BYTES] = "panic: ";
 	uint32_t used = 7;
 	va_list arguments;
+	struct trap_frame frame = {0};
 
+	registers_now(frame.x);
 	begin();
 	for (; *format != 0 && used < sizeof(prefixed) - 1; format++) {
 		prefixed[used++] = *format;
@@ -120,6 +129,7 @@ _Noreturn void panic(const char *format, ...)
 	log_seized_list(prefixed, arguments);
 	va_end(arguments);
 	print_thread();
+	print_registers(&frame);
 	print_trace((uint64_t)__builtin_frame_address(0));
 	end();
 }
@@ -131,6 +141,9 @@ _Noreturn void panic_with_frame(const struct trap_frame *frame, const char *why)
 	print_thread();
 	print_place("pc", frame->pc);
 	print_place("lr", frame->x[30]);
+	log_seized("panic: esr %llx far %llx spsr %llx sp %016llx",
+		   (unsigned long long)frame->syndrome, (unsigned long long)frame->address,
+		   (unsigned long long)frame->state, (unsigned long long)frame->sp);
 	print_registers(frame);
 	print_trace(frame->x[29]);
 	end();

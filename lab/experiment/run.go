@@ -162,7 +162,7 @@ func checkReport(plan Plan, arm Arm, nonce [32]byte, report abi.Report) error {
 // settle makes one measurement of an arm's repeats.
 func settle(arm Arm, runs []outcome) Measurement {
 	m := Measurement{Arm: arm, Digest: arm.Digest(), Verdict: stats.Pass}
-	for i, one := range runs {
+	for _, one := range runs {
 		m.Host += one.run.Host
 		if one.err == nil {
 			m.Totals = append(m.Totals, one.run.Report.InsnTotal)

@@ -15,9 +15,9 @@ import "github.com/kingly-os/go-kernel/kernel/abi"
 //
 // One statement per line. Numbers are decimal or hexadecimal and may be signed.
 
-// labelsInKernel is how many labels Assemble can hold on its stack:
-// 80 labels of 12 bytes, under the 1 KB that a local may have without a heap.
-const labelsInKernel = 80
+// labelsInKernel is how many labels Assemble can hold on its stack: 64 labels
+// of 12 bytes, under the 1 KB that a local may have without a heap.
+const labelsInKernel = 64
 
 // Label is working memory of the assembler: where a name is and what it marks.
 type Label struct {
@@ -28,11 +28,11 @@ type Label struct {
 // Assemble translates text to instructions. On failure place tells line and
 // column and out holds nothing of use.
 func Assemble(text []byte, out []Instruction) (count int, place Place, code abi.Code) {
-	var labels [labelsInKernel]Label
-	return AssembleWith(text, out, labels[:])
+	return AssembleWith(text, out, nil)
 }
 
-// AssembleWith is Assemble with room for as many labels as the caller brings.
+// AssembleWith is Assemble with room for as many labels as the caller brings;
+// none means the room of Assemble.
 func AssembleWith(text []byte, out []Instruction, labels []Label) (count int, place Place, code abi.Code) {
 	var a assembler
 	a.text, a.out, a.labels = text, out, labels
@@ -75,7 +75,8 @@ type assembler struct {
 	text      []byte
 	out       []Instruction
 	labels    []Label
-	at        int // next byte
+	own       [labelsInKernel]Label // used where the caller brings none
+	at        int                   // next byte
 	line      int32
 	lineStart int
 	count     int // slots written
@@ -138,11 +139,8 @@ func (a *assembler) label() bool {
 		switch {
 		case a.find(a.text[a.at:end]) >= 0:
 			a.fail(a.at, abi.ErrBadValue)
-		case a.known >= len(a.labels):
+		case !a.remember(Label{start: uint32(a.at), end: uint32(end), slot: int32(a.count)}):
 			a.fail(a.at, abi.ErrNoSpace)
-		default:
-			a.labels[a.known] = Label{start: uint32(a.at), end: uint32(end), slot: int32(a.count)}
-			a.known++
 		}
 	}
 	a.at = end + 1
@@ -150,10 +148,33 @@ func (a *assembler) label() bool {
 	return true
 }
 
+// remember stores a label; false if there is no room.
+func (a *assembler) remember(label Label) bool {
+	switch {
+	case a.known < len(a.labels):
+		a.labels[a.known] = label
+	case len(a.labels) == 0 && a.known < len(a.own):
+		a.own[a.known] = label
+	default:
+		return false
+	}
+	a.known++
+	return true
+}
+
+// remembered returns label index; by value, so that a pointer into the
+// assembler never gets away and it can live on the stack.
+func (a *assembler) remembered(index int) Label {
+	if len(a.labels) == 0 {
+		return a.own[index]
+	}
+	return a.labels[index]
+}
+
 // find returns the slot a label marks, or -1.
 func (a *assembler) find(name []byte) int {
 	for index := 0; index < a.known; index++ {
-		label := a.labels[index]
+		label := a.remembered(index)
 		if equalBytes(a.text[label.start:label.end], name) {
 			return int(label.slot)
 		}

@@ -40,11 +40,11 @@ type Table struct {
 	trialOn  uint32 // CPUs of the canary
 	last     uint32 // version number given last
 	slots    [Versions]slot
-	storage  [Versions]dryrun.Image
+	storage  [Versions]interp.Loaded
 }
 
 type slot struct {
-	image   *dryrun.Image
+	image   *interp.Loaded
 	version uint32
 }
 
@@ -159,7 +159,7 @@ func (t *Table) publish(index uint8, mask uint32) Deployed {
 
 // Running is the program on all CPUs, nil for the built-in default, and its
 // version.
-func (t *Table) Running() (*dryrun.Image, uint32) {
+func (t *Table) Running() (*interp.Loaded, uint32) {
 	if t.running == 0 {
 		return nil, 0
 	}
@@ -201,7 +201,7 @@ func (t *Table) Digest(index int) abi.Digest {
 	if index <= 0 || index >= Versions || t.slots[index].image == nil {
 		return abi.Digest{}
 	}
-	return t.slots[index].image.Digest
+	return t.slots[index].image.Digest()
 }
 
 // Program is what the hook runs at an index, nil where there is none.
@@ -209,7 +209,7 @@ func (t *Table) Program(index uint32) *interp.Loaded {
 	if index == 0 || index >= Versions || t.slots[index].image == nil {
 		return nil
 	}
-	return &t.slots[index].image.Loaded
+	return t.slots[index].image
 }
 
 // Attest hashes the program at an index where it lies: alone, and under a
@@ -226,9 +226,8 @@ func (t *Table) Attest(index int, nonce []byte, events uint64, program, attestat
 	wire[0] = byte(t.hook)
 	bound.Write(wire[:1])
 	if index > 0 {
-		image := t.slots[index].image
-		for i := 0; i < image.Count; i++ {
-			bpf.EncodeSlot(image.Instructions[i], wire[:])
+		for _, instruction := range t.slots[index].image.Slots() {
+			bpf.EncodeSlot(instruction, wire[:])
 			plain.Write(wire[:])
 			bound.Write(wire[:])
 		}

@@ -14,7 +14,6 @@ package dryrun
 
 import (
 	"github.com/kingly-os/go-kernel/kernel/abi"
-	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 	"github.com/kingly-os/go-kernel/kernel/svc/interp"
 	"github.com/kingly-os/go-kernel/kernel/svc/telemetry"
 	"github.com/kingly-os/go-kernel/kernel/svc/verify"
@@ -26,16 +25,6 @@ const GainPerCent = 2
 
 // EventsMin is the shortest window anything is judged on.
 const EventsMin = 128
-
-// Image is a program ready to run, with the instructions it was made from.
-// Images are few, large and never copied: deploy and judge exchange them.
-type Image struct {
-	Loaded       interp.Loaded
-	Instructions [abi.ProgramInstructionsMax]bpf.Instruction
-	Count        int
-	Digest       abi.Digest
-	LongestPath  uint32
-}
 
 // Report is what was found about one candidate, in instructions over the
 // whole window. Costs are comparable with each other, not with a clock.
@@ -56,15 +45,16 @@ type Report struct {
 type Judge struct {
 	window         *telemetry.Window
 	model          *Model
-	running        *Image // nil: the built-in default runs
+	running        *interp.Loaded // nil: the built-in default runs
 	runningVersion uint32
-	images         [2]Image
-	trial, best    *Image
+	images         [2]interp.Loaded
+	trial, best    *interp.Loaded
 	bestReport     Report
 	haveBest       bool
 	generation     uint32 // makes old Chosen worthless
 
 	machine  interp.Machine
+	context  abi.NetRXContext // here and not on the stack: the machine keeps its address
 	next     int
 	current  Report
 	baseline Report
@@ -85,17 +75,20 @@ func (a *audit) trusted() bool {
 	return a.wanted == 0 && a.looked >= a.unknown/(2*AuditInterval)
 }
 
-// Reset forgets everything, as after a contained panic.
+// Reset forgets the round, as after a contained panic. It keeps the images it
+// has: after an Exchange some of images lie in the slot table and run.
 func (j *Judge) Reset() {
 	j.window, j.model, j.running = nil, nil, nil
-	j.trial, j.best = &j.images[0], &j.images[1]
+	if j.trial == nil {
+		j.trial, j.best = &j.images[0], &j.images[1]
+	}
 	j.haveBest = false
 	j.generation++
 }
 
 // Begin starts a round on a frozen window. Step then replays the running
 // program and calibrates the model before the first candidate.
-func (j *Judge) Begin(w *telemetry.Window, m *Model, running *Image, runningVersion uint32) {
+func (j *Judge) Begin(w *telemetry.Window, m *Model, running *interp.Loaded, runningVersion uint32) {
 	if j.trial == nil {
 		j.Reset()
 	}
@@ -154,8 +147,8 @@ func (j *Judge) recall(i int) {
 }
 
 // run executes a program on a recorded event as the hook would have.
-func (j *Judge) run(image *Image, event *abi.NetRXEvent) (action uint32, steps uint32, code abi.Code) {
-	context := abi.NetRXContext{
+func (j *Judge) run(image *interp.Loaded, event *abi.NetRXEvent) (action uint32, steps uint32, code abi.Code) {
+	j.context = abi.NetRXContext{
 		DataEnd:        uint32(event.PacketBytes),
 		IngressIfindex: 1,
 		RxQueueIndex:   uint32(event.CPU),
@@ -166,7 +159,7 @@ func (j *Judge) run(image *Image, event *abi.NetRXEvent) (action uint32, steps u
 	if snap > len(event.Snap) || snap > int(event.PacketBytes) {
 		return 0, 0, abi.ErrSnapTruncated
 	}
-	result, steps, code := image.Loaded.Run(&j.machine, &context, event.Snap[:snap], int(event.PacketBytes))
+	result, steps, code := image.Run(&j.machine, &j.context, event.Snap[:snap], int(event.PacketBytes))
 	return uint32(result), steps, code
 }
 
@@ -206,20 +199,14 @@ func (j *Judge) Try(p verify.Program) abi.Code {
 	return load(p, j.trial)
 }
 
-func load(p verify.Program, into *Image) abi.Code {
-	if code := interp.Load(p, &into.Loaded); code != abi.OK {
-		return code
+// load makes a verified program ready, unless a dry run of it means nothing: a
+// program that writes into packets would change the record it is replayed on,
+// and what consumers get.
+func load(p verify.Program, into *interp.Loaded) abi.Code {
+	if p.WritesPacket() {
+		return abi.ErrMutates
 	}
-	if p.Len() > len(into.Instructions) {
-		return abi.ErrTooLong
-	}
-	into.Count = p.Len()
-	for i := 0; i < into.Count; i++ {
-		into.Instructions[i] = p.At(i)
-	}
-	into.Digest = p.Digest()
-	into.LongestPath = p.LongestPath()
-	return abi.OK
+	return interp.Load(p, into)
 }
 
 // Step replays the candidate on up to events events; when the window is
@@ -312,7 +299,7 @@ func (j *Judge) Waive(p verify.Program) (Chosen, abi.Code) {
 		j.Reset()
 	}
 	j.generation++
-	if code := load(p, j.best); code != abi.OK {
+	if code := interp.Load(p, j.best); code != abi.OK {
 		return Chosen{}, code
 	}
 	j.haveBest = true
@@ -325,11 +312,11 @@ func (c Chosen) Valid() bool {
 }
 
 // Digest names the chosen program.
-func (c Chosen) Digest() abi.Digest { return c.judge.best.Digest }
+func (c Chosen) Digest() abi.Digest { return c.judge.best.Digest() }
 
 // Exchange hands the chosen image out and keeps spare in its place; the Chosen
 // is spent. deploy calls it once.
-func (c Chosen) Exchange(spare *Image) *Image {
+func (c Chosen) Exchange(spare *interp.Loaded) *interp.Loaded {
 	j := c.judge
 	image := j.best
 	j.best = spare

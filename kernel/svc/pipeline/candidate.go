@@ -90,7 +90,7 @@ func (p *Pipeline) nextCandidate() bool {
 
 func (p *Pipeline) isRunning(digest *abi.Digest) bool {
 	image, _ := p.table.Running()
-	return image != nil && image.Digest == *digest
+	return image != nil && image.Digest() == *digest
 }
 
 // assemble finishes the step from text or wire format to instructions; false

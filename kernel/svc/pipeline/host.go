@@ -7,6 +7,7 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 	"github.com/kingly-os/go-kernel/kernel/svc/deploy"
 	"github.com/kingly-os/go-kernel/kernel/svc/dryrun"
+	"github.com/kingly-os/go-kernel/kernel/svc/interp"
 )
 
 // inbox carries one request of the host from the control thread to the thread
@@ -230,3 +231,7 @@ func (p *Pipeline) Attest(index int, nonce []byte, events uint64, program, attes
 
 // ProgramDigest names what lies at an index; zero for the built-in default.
 func (p *Pipeline) ProgramDigest(index int) abi.Digest { return p.table.Digest(index) }
+
+// ResetCPU gives one CPU's interpreter its first state back after a contained
+// panic on the packet path.
+func (p *Pipeline) ResetCPU(cpu int) { p.machines[cpu] = interp.Machine{} }

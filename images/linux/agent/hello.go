@@ -14,10 +14,11 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/abi"
 )
 
-// sendHello says that the guest is ready. Under the instruction count
-// (measured), the counter since reset less the time the CPU slept is what was
-// executed; on the host's clock it would mean nothing and is left unknown.
-func sendHello(s *sender, measured bool) error {
+// makeHello says what is talking and what it took to get here. Under the
+// instruction count (measured), the counter since reset less the time the CPU
+// slept is what was executed; on the host's clock it would mean nothing and is
+// left unknown.
+func makeHello(measured bool) abi.Hello {
 	hello := abi.Hello{Version: abi.Version, Kind: abi.KernelLinux, CPUs: uint32(runtime.NumCPU()), BootNS: counterNS()}
 	if measured {
 		if idle, ok := idleNS(); ok && idle <= hello.BootNS {
@@ -33,6 +34,10 @@ func sendHello(s *sender, measured bool) error {
 	if unix.Uname(&name) == nil {
 		copy(hello.Release[:len(hello.Release)-1], "Linux "+unix.ByteSliceToString(name.Release[:]))
 	}
+	return hello
+}
+
+func sendHello(s *sender, hello abi.Hello) error {
 	payload := make([]byte, abi.HelloBytes)
 	hello.Put(payload)
 	return s.send(abi.MessageHello, 0, payload)

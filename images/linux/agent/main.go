@@ -43,14 +43,14 @@ func run() error {
 	if err := creditEntropy(); err != nil {
 		return err
 	}
-	if err := loadModules("/modules"); err != nil {
-		return err
-	}
 	signal.Ignore(unix.SIGPIPE, unix.SIGHUP)
 	settle := settleTime()
 	blob, err := os.ReadFile(jobPath)
 	if err == nil && settle > 0 {
 		return runMeasured(blob, settle)
+	}
+	if err := loadModules("/modules"); err != nil {
+		return err
 	}
 	port, err := openPort()
 	if err != nil {

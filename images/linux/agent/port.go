@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kingly-os/go-kernel/kernel/abi"
 )
 
@@ -38,6 +40,31 @@ func openPort() (*os.File, error) {
 		time.Sleep(portPause)
 	}
 	return nil, errors.New("no virtio-serial port named " + abi.ControlPortName)
+}
+
+// openSerial opens the serial port for frames: the terminal layer must not
+// change a byte.
+func openSerial() (*os.File, error) {
+	port, err := os.OpenFile("/dev/ttyAMA0", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := unix.IoctlGetTermios(int(port.Fd()), unix.TCGETS)
+	if err != nil {
+		return nil, err
+	}
+	settings.Oflag &^= unix.OPOST
+	settings.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG
+	return port, unix.IoctlSetTermios(int(port.Fd()), unix.TCSETS, settings)
+}
+
+// closeSerial waits until all bytes have left.
+func closeSerial(port *os.File) error {
+	const waitForOutput = 1 // tcdrain(3)
+	if err := unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, waitForOutput); err != nil {
+		return err
+	}
+	return port.Close()
 }
 
 // sender writes whole frames; several goroutines share it.

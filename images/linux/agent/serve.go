@@ -26,7 +26,7 @@ type server struct {
 // comes from others.
 func serve(port *os.File) error {
 	s := &server{sender: &sender{port: port}, running: map[uint32]*process{}, ended: make(chan uint32, 16)}
-	if err := sendHello(s.sender, false); err != nil {
+	if err := sendHello(s.sender, makeHello(false)); err != nil {
 		return err
 	}
 	chunks, failed := make(chan []byte), make(chan error, 1)

@@ -44,7 +44,6 @@ func arguments(spec fleet.Spec, token string, p paths) []string {
 		"-smp", strconv.Itoa(spec.CPUs),
 		"-m", strconv.Itoa(spec.MemoryMiB),
 		"-nodefaults", "-display", "none", "-no-reboot",
-		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", controlFD),
 		"-chardev", fmt.Sprintf("socket,id=console,fd=%d,logfile=%s", consoleFD, escape(p.log())),
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d,server=on,wait=off", qmpFD),
 		"-mon", "chardev=monitor,mode=control",
@@ -76,9 +75,14 @@ func machine(spec fleet.Spec) []string {
 // built in.
 func devices(spec fleet.Spec, p paths) []string {
 	var a []string
-	if fleet.IsLinux(spec.Target) {
+	if !oneChannel(spec) {
+		a = append(a, "-chardev", fmt.Sprintf("socket,id=control,fd=%d", controlFD))
+	}
+	switch {
+	case oneChannel(spec):
+	case fleet.IsLinux(spec.Target):
 		a = append(a, "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,name=lab.ctl")
-	} else {
+	default:
 		a = append(a, "-device", "virtio-serial-device", "-device", "virtconsole,chardev=control")
 	}
 	if spec.Network {
@@ -99,6 +103,11 @@ func devices(spec fleet.Spec, p paths) []string {
 		a = append(a, "-S")
 	}
 	return a
+}
+
+// oneChannel says that frames and console share the serial port; see split.go.
+func oneChannel(spec fleet.Spec) bool {
+	return fleet.IsLinux(spec.Target) && spec.Mode == fleet.Measured
 }
 
 // commandLine: under Linux, addresses and stack offsets are not randomised, so

@@ -117,9 +117,7 @@ func start(registry *fleet.Registry, qemu string, spec fleet.Spec) (_ *instance,
 		channels.console.Close()
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
-	g.control = guest.NewClient(channels.control)
-	g.messages = g.control.Stream()
-	g.console = newConsole(channels.console)
+	g.listen(channels)
 	g.entry.PID = g.process.Pid
 	if g.entry.PIDStart, err = fleet.ProcessStart(g.process.Pid); err == nil {
 		err = registry.Put(g.entry)
@@ -131,6 +129,19 @@ func start(registry *fleet.Registry, qemu string, spec fleet.Spec) (_ *instance,
 	}
 	go g.watch()
 	return g, nil
+}
+
+// listen begins to read the channels. The subscription comes in the same
+// breath as the client, before the guest can have said anything.
+func (g *instance) listen(channels channelPair) {
+	if oneChannel(g.spec) {
+		channels.control.Close()
+		control, text := split(channels.console)
+		g.control, g.console = guest.NewClient(control), newConsole(text)
+	} else {
+		g.control, g.console = guest.NewClient(channels.control), newConsole(channels.console)
+	}
+	g.messages = g.control.Stream()
 }
 
 // supervise starts the process and waits for it on one locked thread: the
@@ -347,9 +358,9 @@ func (g *instance) finish() {
 		g.err = &fleet.DeathError{Name: g.spec.Name, Target: g.spec.Target, Cause: cause, Console: g.console.text(),
 			Registers: g.registers, CPU: g.cpu, Wall: time.Since(g.started)}
 	}
+	_ = g.registry.Remove(g.entry.Token) // what is left behind, the next `lab down` removes
 	close(g.done)
 	g.mutex.Unlock()
-	_ = g.registry.Remove(g.entry.Token)
 }
 
 // errStopped is the cause of an end that was asked for.

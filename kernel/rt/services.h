@@ -24,16 +24,22 @@ uint64_t svc_net_rx(uint64_t cpu, uint64_t version_index, uint64_t context, uint
 		    uint64_t bytes, uint64_t unused);
 
 // pipeline (SERVICE_PIPELINE), all on the pipeline's thread.
-// CPUs online. Once, before the first svc_pump.
-uint64_t svc_boot(uint64_t cpus, uint64_t unused1, uint64_t unused2, uint64_t unused3,
+// CPUs online, kind and flags of the job (abi.Job*): without JobPipelineOn the
+// kernel proposes nothing itself, programs of the host go the whole way all the
+// same. Once, before every other svc_ function but svc_job and svc_control_scan.
+uint64_t svc_boot(uint64_t cpus, uint64_t job_kind, uint64_t job_flags, uint64_t unused3,
 		  uint64_t unused4, uint64_t unused5);
+// Windows judged so far.
+uint64_t svc_pipeline_rounds(uint64_t unused0, uint64_t unused1, uint64_t unused2,
+			     uint64_t unused3, uint64_t unused4, uint64_t unused5);
 // Virtual now. One bounded step; answers how many nanoseconds to sleep, 0 to
 // be called again at once.
 uint64_t svc_pump(uint64_t now_ns, uint64_t unused1, uint64_t unused2, uint64_t unused3,
 		  uint64_t unused4, uint64_t unused5);
-// Program in wire format, its bytes, abi.Install* flags. Answers a code, and
-// the slot index in the upper 32 bits. Runs the whole way to deploy on all CPUs.
-uint64_t svc_install_job(uint64_t program, uint64_t bytes, uint64_t flags, uint64_t unused3,
+// Program in wire format and its bytes, of a measured job: through analyze and
+// verify onto all CPUs, at once, before the first packet; the lab is the judge.
+// Answers a code, and the slot index in the upper 32 bits.
+uint64_t svc_install_job(uint64_t program, uint64_t bytes, uint64_t unused2, uint64_t unused3,
 			 uint64_t unused4, uint64_t unused5);
 // Slot index, 32-byte nonce, events handled, uint8_t program[32], uint8_t
 // attestation[32]. Answers a code; hashes the program in place.

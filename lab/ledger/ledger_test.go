@@ -161,3 +161,28 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("%d entries, %v", count, err)
 	}
 }
+
+func TestSharedWritersKeepOneChain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.jsonl")
+	const writers, entries = 4, 10
+	failures := make(chan error, writers)
+	for range writers {
+		go func() {
+			for range entries {
+				if _, err := (Shared{Path: path}).Append("note", body{}); err != nil {
+					failures <- err
+					return
+				}
+			}
+			failures <- nil
+		}()
+	}
+	for range writers {
+		if err := <-failures; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if count, err := Read(path, nil); err != nil || count != writers*entries {
+		t.Errorf("%d entries, %v", count, err)
+	}
+}

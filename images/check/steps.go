@@ -109,6 +109,7 @@ func suite(folder, junit string) (outcome result) {
 	start := time.Now()
 	process := exec.Command("go", "test", "-count=1", "-timeout", "15m", "./"+folder,
 		"-ginkgo.junit-report="+junit, "-ginkgo.no-color")
+	process.Env = append(os.Environ(), "LAB_REQUIRE_GUESTS=1") // a missing kernel fails here
 	var output bytes.Buffer
 	process.Stdout, process.Stderr = &output, &output
 	err := process.Run()

@@ -3,25 +3,25 @@
 //
 // Ordering of a swap. A reader (the packet path of CPU c) does
 //
-//	R1  entered[c] = n        (relaxed)
-//	R2  full barrier
-//	R3  s = current[c]        (acquire)
-//	R4  run the version s names
-//	R5  left[c] = n           (release)
+//	R1  entered[c] = n        (sequentially consistent)
+//	R2  s = current[c]        (sequentially consistent)
+//	R3  run the version s names
+//	R4  left[c] = n           (release)
 //
 // and a publisher (any thread, under `publish_lock`) does
 //
-//	W1  current[c] = new      (release: the version's storage is written)
-//	W2  full barrier
-//	W3  retired[old][c] = entered[c]
+//	W1  current[c] = new      (sequentially consistent; the version's storage
+//	                           was written before)
+//	W2  retired[old][c] = entered[c]  (sequentially consistent load)
 //
-// R1/R3 against W1/W3 is the store-buffer pattern: with both full barriers at
-// least one side sees the other. So if packet n still got the old slot in R3,
-// W3 reads a value >= n. `left[c] >= retired[old][c]` (acquire, against R5)
-// then says that packet n has left R4, and current[c] != old says that no later
-// packet can enter it. Both together, on all CPUs, are hook_quiescent. No CPU
-// has to be idle for that, and a busy CPU cannot starve the test: entered only
-// grows, and the snapshot does not.
+// R1, R2 against W1, W2 is the store-buffer pattern; all four are in one total
+// order, so at least one side sees the other (on ARM: stlr, ldar are ordered).
+// If packet n still got the old slot in R2, then W2 reads a value >= n.
+// `left[c] >= retired[old][c]` (acquire, against R4) then says that packet n
+// has left R3, and current[c] != old says that no later packet can enter it.
+// Both together, on all CPUs, are hook_quiescent. No CPU has to be idle for
+// that, and a busy CPU cannot starve the test: entered only grows, and the
+// snapshot does not.
 //
 // Reader and publisher may be the same CPU (a publisher preempted by net.rx,
 // or the reverse never: net.rx does not publish); the argument is the same.
@@ -125,16 +125,15 @@ uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet,
 	flow_touch(&self->flows, packet, bytes, decision, context);
 
 	entry = __atomic_load_n(&self->entered, __ATOMIC_RELAXED) + 1;
-	__atomic_store_n(&self->entered, entry, __ATOMIC_RELAXED); // R1
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);                   // R2
-	slot = load_acquire(&self->current);                       // R3
+	__atomic_store_n(&self->entered, entry, __ATOMIC_SEQ_CST); // R1
+	slot = __atomic_load_n(&self->current, __ATOMIC_SEQ_CST);  // R2
 	decision->slot_version = SLOT_VERSION(slot);
 	decision->action = ABI_NET_RX_PASS;
-	if (SLOT_INDEX(slot) != 0) { // R4
+	if (SLOT_INDEX(slot) != 0) { // R3
 		decision->action = ask_program(cpu, slot, context, packet, bytes,
 					       &decision->flags);
 	}
-	store_release(&self->left, entry); // R5
+	store_release(&self->left, entry); // R4
 
 	decision->deliver = decision->action == ABI_NET_RX_PASS;
 	if (decision->action == ABI_NET_RX_DROP &&
@@ -203,14 +202,13 @@ void hook_net_rx_steered_done(uint8_t outcome, uint64_t cost_insn)
 	stats->cost_insn += cost_insn;
 }
 
-// W1 to W3 for one CPU.
+// W1 and W2 for one CPU.
 static void publish_to(struct hook_cpu *cpu, uint64_t slot)
 {
 	uint32_t old = SLOT_INDEX(__atomic_load_n(&cpu->current, __ATOMIC_RELAXED));
 
-	store_release(&cpu->current, slot);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	cpu->retired[old] = __atomic_load_n(&cpu->entered, __ATOMIC_RELAXED);
+	__atomic_store_n(&cpu->current, slot, __ATOMIC_SEQ_CST);
+	cpu->retired[old] = __atomic_load_n(&cpu->entered, __ATOMIC_SEQ_CST);
 }
 
 void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version,

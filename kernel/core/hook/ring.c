@@ -46,18 +46,27 @@ void ring_reset(struct ring *ring)
 	}
 }
 
-// The first bytes of the packet. Whole words where the packet has them: the
-// snap is on the path of every packet.
+// The first bytes of the packet, in whole words that overlap at the end rather
+// than in a loop: the snap is on the path of every packet. Bytes past the count
+// keep what an older event left there.
 static uint32_t copy_snap(uint8_t *snap, const uint8_t *packet, uint32_t bytes)
 {
 	if (bytes >= ABI_EVENT_SNAP_BYTES) {
 		__builtin_memcpy(snap, packet, ABI_EVENT_SNAP_BYTES);
 		return ABI_EVENT_SNAP_BYTES;
 	}
-	memcpy(snap, packet, bytes);
-	memset(snap + bytes, 0, ABI_EVENT_SNAP_BYTES - bytes);
+	if (bytes >= 64) {
+		__builtin_memcpy(snap, packet, 64);
+		__builtin_memcpy(snap + bytes - 24, packet + bytes - 24, 24);
+	} else if (bytes >= 32) {
+		__builtin_memcpy(snap, packet, 32);
+		__builtin_memcpy(snap + bytes - 32, packet + bytes - 32, 32);
+	} else {
+		memcpy(snap, packet, bytes);
+	}
 	return bytes;
 }
+_Static_assert(ABI_EVENT_SNAP_BYTES == 64 + 24, "copy_snap covers 64 to 87 bytes");
 
 void ring_write(struct ring *ring, uint32_t cpu,
 		const struct abi_net_rx_context *context, const uint8_t *packet,

@@ -36,6 +36,9 @@ uint64_t net_pseudo_sum(const uint8_t *addresses, uint8_t protocol, uint32_t l4_
 // Copies and digests in one pass; returns net_digest(from, count).
 uint64_t net_copy_digest(uint8_t *to, const uint8_t *from, uint32_t count);
 
+// Ends one packet that was steered to this CPU; false when there is none.
+bool net_take_steered(uint32_t cpu);
+
 // Replies (reply.c). Each builds a whole frame in `out` (ABI_PACKET_BYTES_MAX
 // bytes) and returns its length, 0 when the standard forbids an answer.
 uint32_t net_reply_refusal(const uint8_t *frame, const struct net_parsed *parsed,

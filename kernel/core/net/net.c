@@ -245,7 +245,7 @@ static void finish(const struct source_tag *tag, const struct net_result *result
 }
 
 // Ends one packet that another CPU judged and sent here; no hook runs twice.
-static bool take_steered(uint32_t cpu)
+bool net_take_steered(uint32_t cpu)
 {
 	struct net_cpu *self = &net_cpus[cpu];
 	struct net_result result = {.action = ABI_NET_RX_REDIRECT};
@@ -387,7 +387,7 @@ static void net_rx_thread(void *argument)
 	struct net_cpu *self = &net_cpus[cpu];
 
 	for (;;) {
-		bool more = take_steered(cpu);
+		bool more = net_take_steered(cpu);
 		uint32_t count = load_acquire(&self->source_count);
 
 		for (uint32_t i = 0; i < count; i++) {

@@ -25,6 +25,11 @@ type cli struct {
 	Status statusVerb `cmd:"" help:"Show what runs."`
 	Down   downVerb   `cmd:"" help:"Stop every guest and lab of this state directory."`
 	Exec   execVerb   `cmd:"" help:"Run a static linux/arm64 program in a guest."`
+	Run    runVerb    `cmd:"" help:"Run a Ginkgo suite of suites/ against guests."`
+
+	Console consoleVerb `cmd:"" help:"A guest's serial console."`
+	GDB     gdbVerb     `cmd:"" name:"gdb" help:"A debugger on a guest, with symbols."`
+	Trace   traceVerb   `cmd:"" help:"What a live guest decides, and its packets."`
 }
 
 // env is what a verb works with.

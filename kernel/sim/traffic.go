@@ -134,6 +134,14 @@ func Scan(random *rand.Rand) Packet {
 		DestinationPort: uint16(1 + random.IntN(2000)), Flags: syn}
 }
 
+// Flood sends SYN to a served port from many sources.
+func Flood(port uint16) func(*rand.Rand) Packet {
+	return func(random *rand.Rand) Packet {
+		return Packet{Protocol: 6, Source: 0xcb007100 + uint32(random.IntN(256)), SourcePort: uint16(random.IntN(65536)),
+			DestinationPort: port, Flags: syn}
+	}
+}
+
 // Odd is what no program may touch: options, fragments, other EtherTypes come
 // from here, and broken headers.
 func Odd(random *rand.Rand) Packet {

@@ -76,7 +76,8 @@ func (l *Loaded) decode(p verify.Program) abi.Code {
 			if target <= slot || target >= p.Len() {
 				return abi.ErrBackEdge
 			}
-			e.target = uint32(count + 1 + entriesBetween(p, slot+1, target))
+			e.skip = uint16(entriesBetween(p, slot+1, target))
+			e.target = uint16(count+1) + e.skip
 		}
 		l.entries[count] = e
 		count++
@@ -239,7 +240,7 @@ func decodeStore(instruction bpf.Instruction, access verify.Access, e entry) ent
 	}
 	if instruction.Class() == bpf.ClassST {
 		e.operation = opStoreK
-		e.target = uint32(int32(instruction.Offset))
+		e.target = uint16(instruction.Offset)
 		return e
 	}
 	e.operation = opStore
@@ -274,7 +275,7 @@ func (l *Loaded) fuse(count int) {
 				first.operation = opPacket8NotEqual
 			}
 			first.size = uint8(second.immediate)
-			first.target = second.target
+			first.target, first.skip = second.target, second.skip
 		}
 	}
 }

@@ -41,7 +41,8 @@ type entry struct {
 	destination uint8
 	source      uint8
 	size        uint8
-	target      uint32 // entry a taken jump goes to
+	target      uint16 // entry a taken jump goes to; of a store of an immediate, the offset
+	skip        uint16 // entries a taken jump passes over
 	immediate   uint64 // sign-extended; for memory: the offset, minus the region's base where it is known
 }
 
@@ -59,7 +60,11 @@ type Loaded struct {
 
 // Machine is the memory of one execution; one per CPU, reused without clearing
 // because verified programs never read stack they did not write.
+//
+// Registers are indexed by a byte, so the array has 256 places of which 11 are
+// used: no index needs a check or a mask.
 type Machine struct {
+	registers   [256]uint64
 	stack       [bpf.StackBytes]byte
 	context     *abi.NetRXContext
 	packet      []byte

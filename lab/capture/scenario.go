@@ -48,18 +48,19 @@ const (
 )
 
 // weights of each family per phase, in parts of about a hundred. Junk outweighs
-// service as soon as the scan starts: that is what makes a policy pay.
+// service five to one as soon as the scan starts, as a scan at line rate does:
+// that is what makes a policy pay for what it costs every packet.
 var weights = [PhaseCount][abi.TraceFamilyMax]uint16{
 	PhaseCalm: {
 		abi.FamilyDNS: 34, abi.FamilyHTTP: 30, abi.FamilyTLS: 24, abi.FamilyPing: 10, abi.FamilyUDPJunk: 2,
 	},
 	PhaseScan: {
-		abi.FamilyDNS: 14, abi.FamilyHTTP: 12, abi.FamilyTLS: 10, abi.FamilyPing: 4,
-		abi.FamilyScan: 30, abi.FamilyUDPJunk: 16, abi.FamilyAbuse: 4, FamilyLate: 10,
+		abi.FamilyDNS: 5, abi.FamilyHTTP: 5, abi.FamilyTLS: 4, abi.FamilyPing: 2,
+		abi.FamilyScan: 46, abi.FamilyUDPJunk: 24, abi.FamilyAbuse: 4, FamilyLate: 10,
 	},
 	PhaseTurned: {
-		abi.FamilyDNS: 16, abi.FamilyHTTP: 14, abi.FamilyTLS: 10, abi.FamilyPing: 4,
-		abi.FamilyScan: 16, abi.FamilyUDPJunk: 10, abi.FamilyAbuse: 4, FamilyLate: 26,
+		abi.FamilyDNS: 7, abi.FamilyHTTP: 6, abi.FamilyTLS: 5, abi.FamilyPing: 2,
+		abi.FamilyScan: 38, abi.FamilyUDPJunk: 16, abi.FamilyAbuse: 4, FamilyLate: 22,
 	},
 }
 

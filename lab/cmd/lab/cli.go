@@ -22,11 +22,13 @@ type cli struct {
 	Quiet bool   `short:"q" help:"No progress on stderr."`
 
 	Doctor doctorVerb `cmd:"" help:"Check this machine: QEMU, kernels, emulation, disk, ports."`
+	Up     upVerb     `cmd:"" help:"Boot the fleet, run a campaign, serve the page."`
 	Status statusVerb `cmd:"" help:"Show what runs."`
 	Down   downVerb   `cmd:"" help:"Stop every guest and lab of this state directory."`
 	Exec   execVerb   `cmd:"" help:"Run a static linux/arm64 program in a guest."`
 	Run    runVerb    `cmd:"" help:"Run a Ginkgo suite of suites/ against guests."`
 
+	Ledger  ledgerVerb  `cmd:"" help:"List what was decided and check the chain."`
 	Console consoleVerb `cmd:"" help:"A guest's serial console."`
 	GDB     gdbVerb     `cmd:"" name:"gdb" help:"A debugger on a guest, with symbols."`
 	Trace   traceVerb   `cmd:"" help:"What a live guest decides, and its packets."`

@@ -24,8 +24,9 @@ var leaves = []string{"bpf", "interp"}
 
 // serviceStandard is all of the standard library that services may use; of
 // encoding/binary the byte orders only, which allocate nothing (a reachable
-// allocation fails at link time in any case).
-var serviceStandard = []string{"math/bits", "encoding/binary"}
+// allocation fails at link time in any case), and of math the integer constants
+// only, which gate D of the kernel's build sees to.
+var serviceStandard = []string{"math/bits", "encoding/binary", "sync/atomic", "math"}
 
 // seesServices may import kernel/svc; every other package outside the kernel
 // imports only kernel/abi of it.

@@ -185,6 +185,7 @@ func TestGateDSource(t *testing.T) {
 		{"map delete", "", "var m = map[uint64]uint64{1: 2}\n", "\tdelete(m, x)\n\treturn 0", "write to a map"},
 		{"map made", "", "", "\treturn uint64(len(map[uint64]uint64{x: n}))", "map made"},
 		{"error compared", `import "errors"`, "var e, f = errors.New(\"e\"), errors.New(\"f\")\n", "\tif e == f {\n\t\treturn 1\n\t}\n\treturn 0", "compares interface"},
+		{"math", `import "math"`, "", "\treturn uint64(math.Float64bits(0))", "math.Float64bits"},
 		{"float", "", "", "\treturn uint64(float64(x))", "floating point"},
 		{"println", "", "", "\tprintln(x)\n\treturn 0", "prints"},
 		{"constraint", "", "", "\treturn 0", "build constraint"},
@@ -218,17 +219,19 @@ func TestGateEHost(t *testing.T) {
 	}
 	allocates := service("", "var keep []uint64\n", "\tkeep = make([]uint64, n)\n\treturn x")
 	calm := service("", "var table [8]uint64\n", "\treturn table[n%8]")
+	elsewhere := strings.Replace(test, "planted(1, 100000)", "_ = 1", 1)
 	for _, c := range []struct{ name, directory, want string }{
+		{"not entered", addTest(plant(t, calm), elsewhere), "enters this package"},
 		{"allocation", addTest(plant(t, allocates), test), "TestNoAllocations failed"},
-		{"no test", plant(t, calm), "no passing test"},
+		{"no test", plant(t, calm), "nothing was measured"},
 		{"vet", addTest(plant(t, service("", "", "\tx = x\n\treturn x")), test), "self-assignment"},
 	} {
-		findings, err := Host(c.directory, ".")
+		findings, err := Host(c.directory, []string{"."})
 		if err != nil || !has(findings, "E", c.want) {
 			t.Errorf("%s: %v %v, want %q", c.name, findings, err, c.want)
 		}
 	}
-	findings, err := Host(addTest(plant(t, calm), test), ".")
+	findings, err := Host(addTest(plant(t, calm), test), []string{"."})
 	if err != nil || len(findings) != 0 {
 		t.Errorf("clean: %v %v", findings, err)
 	}
@@ -253,7 +256,7 @@ func TestGateFStack(t *testing.T) {
 	for _, c := range []struct{ name, declarations, body, want string }{
 		{"sum", deep.String(), "\treturn a(x, n)", "bytes of stack"},
 		{"recursion", "//go:noinline\nfunc r(x, n uint64) uint64 {\n\tif x == 0 {\n\t\treturn n\n\t}\n\treturn r(x-1, n*x) ^ r(x/2, n)\n}\n", "\treturn r(x, n)", "recursion"},
-		{"pointer", "var f = [2]func(uint64) uint64{func(x uint64) uint64 { return x + 1 }, func(x uint64) uint64 { return x * 2 }}\n", "\tf[0], f[1] = f[1], f[0]\n\treturn f[n](x)", "through a pointer"},
+		{"pointer", deep.String() + "var table = [2]func(x, n uint64) uint64{a, b}\n", "\ttable[0], table[1] = table[1], table[0]\n\treturn table[n](x, n)", "(pointer, 2 candidates)"},
 	} {
 		object, linked, output := build(t, plant(t, service("", c.declarations, c.body)))
 		if output != "" {

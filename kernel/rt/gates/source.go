@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/build/constraint"
+	goconstant "go/constant"
 	"go/importer"
 	"go/parser"
 	"go/token"
@@ -20,7 +21,8 @@ import (
 
 // allowed is the standard library a service may import: what TinyGo compiles to
 // plain code without heap, floats or locks.
-var allowed = map[string]bool{"encoding/binary": true, "math/bits": true, "sync/atomic": true, "slices": true, "cmp": true}
+// Of math only integer constants; use checks that.
+var allowed = map[string]bool{"encoding/binary": true, "math/bits": true, "math": true, "sync/atomic": true, "slices": true, "cmp": true}
 
 // ours is the part of this module that the image is made of.
 const ours = "github.com/kingly-os/go-kernel/kernel/"
@@ -154,14 +156,15 @@ func (c *sourceChecker) imports(file *ast.File) {
 }
 
 // constraints refuses code that this gate, which sees the host's files, or the
-// host's tests would never look at.
+// host's tests would never look at. Code for the host alone is no part of the
+// image and may be set apart.
 func (c *sourceChecker) constraints(file *ast.File) {
 	if c.unsafeAllowed {
 		return
 	}
 	for _, group := range file.Comments {
 		for _, comment := range group.List {
-			if comment.Pos() < file.Package && constraint.IsGoBuild(comment.Text) {
+			if comment.Pos() < file.Package && constraint.IsGoBuild(comment.Text) && comment.Text != "//go:build !tinygo" {
 				c.report(comment, "a build constraint: kernel and host must compile the same source")
 			}
 		}
@@ -191,10 +194,24 @@ func (c *sourceChecker) node(n ast.Node) bool {
 	case *ast.BinaryExpr:
 		c.comparison(n)
 	}
+	if name, ok := n.(*ast.Ident); ok {
+		c.use(name)
+	}
 	if expression, ok := n.(ast.Expr); ok {
 		c.float(expression)
 	}
 	return true
+}
+
+// use lets nothing of package math through but integer constants.
+func (c *sourceChecker) use(name *ast.Ident) {
+	object := c.info.Uses[name]
+	if object == nil || object.Pkg() == nil || object.Pkg().Path() != "math" {
+		return
+	}
+	if number, ok := object.(*types.Const); !ok || number.Val().Kind() != goconstant.Int {
+		c.report(name, "math."+name.Name+": of package math only integer constants")
+	}
 }
 
 func (c *sourceChecker) call(n *ast.CallExpr) {

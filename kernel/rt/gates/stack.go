@@ -17,7 +17,7 @@ import (
 const StackBytesMax = 16 << 10
 
 // indirectBytes stands for a call through a pointer in C code (drivers'
-// tables), where the graph ends. In Go code such a call is a finding.
+// tables), where the graph ends. In Go code it goes on, see pointers.go.
 const indirectBytes = 1 << 10
 
 // Depth is the deepest path from one export.
@@ -25,6 +25,8 @@ type Depth struct {
 	Export string
 	Bytes  uint64
 	Path   []string // names with their frames, from the export down
+
+	partial bool // found with part of the graph cut off; not for other paths
 }
 
 // frames reads .stack_sizes: an 8-byte address and the frame as ULEB128.
@@ -64,12 +66,13 @@ type graph struct {
 	functions map[string]*function
 	frames    map[uint64]uint64
 	goCode    map[string]bool // functions that come from the services' object
+	taken     []string        // those of them that a pointer can reach
 	memo      map[string]Depth
 	findings  []Finding
 }
 
 // Stack is gate F: the deepest path below each export, and findings for paths
-// over the bound, recursion, calls through pointers and frames of variable size.
+// over the bound, recursion and frames of variable size.
 func Stack(kernelPath, servicesPath string, exports []string) ([]Depth, []Finding, error) {
 	functions, err := disassemble(kernelPath)
 	if err != nil {
@@ -80,6 +83,9 @@ func Stack(kernelPath, servicesPath string, exports []string) ([]Depth, []Findin
 		g.functions[functions[i].name] = &functions[i]
 	}
 	if g.frames, err = frames(kernelPath); err != nil {
+		return nil, nil, err
+	}
+	if g.taken, err = addressTaken(servicesPath); err != nil {
 		return nil, nil, err
 	}
 	services, _, err := elfSymbols(servicesPath)
@@ -129,18 +135,22 @@ func (g *graph) walk(name string, above []string) Depth {
 	above = append(above, name)
 	own := g.frame(f)
 	var deepest Depth
+	partial := false
 	for i, l := range f.lines {
 		if l.mnemonic == "br" && !jumpTable(f.lines[:i], l.operands) {
 			l.mnemonic = "blr" // a tail call through a pointer
 		}
 		below, called := g.below(f, l, above)
+		partial = partial || below.partial
 		if called && below.Bytes > deepest.Bytes {
 			deepest = below
 		}
 	}
-	depth := Depth{Bytes: own + deepest.Bytes}
+	depth := Depth{Bytes: own + deepest.Bytes, partial: partial}
 	depth.Path = append([]string{fmt.Sprintf("%s %d", name, own)}, deepest.Path...)
-	g.memo[name] = depth
+	if !partial {
+		g.memo[name] = depth
+	}
 	return depth
 }
 
@@ -160,9 +170,7 @@ func (g *graph) below(f *function, l line, above []string) (Depth, bool) {
 	switch {
 	case l.mnemonic == "blr":
 		if g.goCode[f.name] {
-			g.findings = append(g.findings, Finding{"F", fmt.Sprintf("%s+%#x", f.name, l.address-f.address),
-				"a call through a pointer: its depth cannot be known"})
-			return Depth{}, false
+			return g.throughPointer(fmt.Sprintf("%s+%#x", f.name, l.address-f.address), above)
 		}
 		return Depth{Bytes: indirectBytes, Path: []string{fmt.Sprintf("(pointer) %d", indirectBytes)}}, true
 	case l.mnemonic == "bl", l.mnemonic == "b" && l.target != f.name:

@@ -37,7 +37,8 @@ const (
 
 // When the pipeline rests, in virtual nanoseconds.
 const (
-	pollNS        = 100_000     // between looks at quiet rings
+	pollNS        = 100_000     // between looks at rings that fill
+	pollNSMax     = 6_400_000   // between looks at quiet ones, doubling up to this: an idle guest must not wake its host
 	windowAgeNS   = 50_000_000  // a window older than this is judged part full
 	restNS        = 2_500_000   // after a round that installed nothing; doubles
 	restNSMax     = 80_000_000  // ... up to this
@@ -95,6 +96,8 @@ type Pipeline struct {
 	windowSince uint64
 	restUntil   uint64
 	rest        uint64
+	poll        uint64 // last sleep over quiet rings
+	seen        int    // events in the window at that time
 	coolDown    uint64
 	rounds      uint64
 }
@@ -187,7 +190,7 @@ func (p *Pipeline) collect() (sleepNS uint64) {
 func (p *Pipeline) collectOwn() (sleepNS uint64) {
 	old := p.now-p.windowSince > windowAgeNS && p.window.Count >= dryrun.EventsMin
 	if !p.window.Full() && !old {
-		return pollNS
+		return p.patience()
 	}
 	if p.silent || p.now < p.restUntil {
 		p.window.Clear() // judge fresh traffic, once the rest is over
@@ -195,6 +198,17 @@ func (p *Pipeline) collectOwn() (sleepNS uint64) {
 	}
 	p.beginRound(false)
 	return 0
+}
+
+// patience is how long to sleep before the next look at the rings: longer and
+// longer while nothing comes, short again with the first event.
+func (p *Pipeline) patience() (sleepNS uint64) {
+	if p.window.Count != p.seen || p.poll < pollNS {
+		p.seen, p.poll = p.window.Count, pollNS
+		return pollNS
+	}
+	p.poll = min(2*p.poll, pollNSMax)
+	return p.poll
 }
 
 // beginRound freezes the window.

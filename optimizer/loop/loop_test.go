@@ -212,11 +212,7 @@ func TestRehearsalIsTheProgram(t *testing.T) {
 	filter, mate := seeds["busy-knocking"], seeds["noisy-neighbour"]
 	for round := range 150 {
 		filter = mutator.Mutate(filter, mate)
-		p := Proposal{Name: "mutant", Text: filter.Print()}
-		if _, err := admit([]Proposal{p}); err != nil {
-			t.Fatal(err)
-		}
-		judged := []Proposal{p}
+		judged := []Proposal{{Name: "mutant", Role: experiment.RoleCandidate, Text: filter.Print()}}
 		if _, err := admit(judged); err != nil || !judged[0].Accepted() {
 			t.Fatalf("seed %d round %d: %s refused: %s", seed, round, filter, judged[0].Said)
 		}
@@ -225,9 +221,10 @@ func TestRehearsalIsTheProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := window.Rehearse(filter)
-		dropped, lost := 0, 0
+		dropped, lost, steps := 0, 0, 0
 		for _, packet := range window.Packets {
-			action, _, err := execute(abi.NetRXContext{DataEnd: uint32(len(packet.Bytes)), FlowPackets: packet.FlowPackets}, packet.Bytes)
+			action, taken, err := execute(abi.NetRXContext{DataEnd: uint32(len(packet.Bytes)), FlowPackets: packet.FlowPackets}, packet.Bytes)
+			steps += int(taken)
 			switch {
 			case err != nil:
 				t.Fatalf("seed %d round %d: %v", seed, round, err)
@@ -237,9 +234,9 @@ func TestRehearsalIsTheProgram(t *testing.T) {
 				dropped++
 			}
 		}
-		if dropped != want.Dropped || lost != want.WantedLost {
-			t.Fatalf("seed %d round %d: the program drops %d and loses %d, the rehearsal says %d and %d: %s",
-				seed, round, dropped, lost, want.Dropped, want.WantedLost, filter)
+		if dropped != want.Dropped || lost != want.WantedLost || steps != want.Steps {
+			t.Fatalf("seed %d round %d: the program drops %d, loses %d, takes %d steps, the rehearsal says %d, %d, %d: %s",
+				seed, round, dropped, lost, steps, want.Dropped, want.WantedLost, want.Steps, filter)
 		}
 	}
 }

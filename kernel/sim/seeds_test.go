@@ -49,11 +49,9 @@ func play(seed uint64) *Kernel {
 	k := New(seed, 1+int(seed%4))
 	r := k.random
 	k.PumpTime = uint64(1_000 + r.IntN(200_000)) // fast, or so slow that rings overflow
-	for _, listen := range []Listen{{6, 80}, {6, 443}, {17, 53}} {
-		k.Listens[listen] = true
-	}
+	k.Serve()
 	for phase := 0; phase < 3+r.IntN(4); phase++ {
-		mix := office()
+		mix := Office()
 		for _, share := range []Share{
 			{r.IntN(200), Scan}, {r.IntN(200), Datagrams(junkPort)}, {r.IntN(100), Datagrams(9999)},
 			{r.IntN(100), Service(8080)}, {r.IntN(60), Flood(80)}, {r.IntN(60), Odd},

@@ -9,18 +9,10 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 )
 
-// office is ordinary traffic: web, name service, pings, and oddities that no
-// program may touch.
-func office() Mix {
-	return Mix{{40, Service(80)}, {30, Service(443)}, {20, Datagrams(53)}, {5, Ping}, {3, Odd}}
-}
-
 func boot(t *testing.T, seed uint64, cpus int) *Kernel {
 	k := New(seed, cpus)
 	t.Cleanup(k.Close)
-	k.Listens[Listen{6, 80}] = true
-	k.Listens[Listen{6, 443}] = true
-	k.Listens[Listen{17, 53}] = true
+	k.Serve()
 	t.Cleanup(func() {
 		for _, broken := range k.Check() {
 			t.Error(broken)
@@ -52,7 +44,7 @@ func (k *Kernel) count(stage abi.Stage, verdict abi.Verdict) (n int) {
 
 func TestQuietTrafficInstallsNothing(t *testing.T) {
 	k := boot(t, 1, 4)
-	k.Run(office(), 60_000)
+	k.Run(Office(), 60_000)
 	if n := k.count(abi.StageDeploy, abi.VerdictCanary); n != 0 {
 		t.Errorf("%d programs for traffic without junk", n)
 	}
@@ -64,8 +56,8 @@ func TestQuietTrafficInstallsNothing(t *testing.T) {
 func TestScanIsFilteredAndTheProgramKept(t *testing.T) {
 	for _, cpus := range []int{1, 4} {
 		k := boot(t, 2, cpus)
-		k.Run(office(), 5_000)
-		k.Run(append(office(), Share{150, Scan}), 60_000)
+		k.Run(Office(), 5_000)
+		k.Run(Office().With(150, Scan), 60_000)
 		for _, want := range []struct {
 			stage   abi.Stage
 			verdict abi.Verdict
@@ -86,7 +78,7 @@ func TestScanIsFilteredAndTheProgramKept(t *testing.T) {
 // junkPort is where nobody listens at first; later somebody does.
 const junkPort = 5353
 
-func junkTraffic() Mix { return append(office(), Share{120, Datagrams(junkPort)}) }
+func junkTraffic() Mix { return Office().With(120, Datagrams(junkPort)) }
 
 // find returns the first record after from that matches, or -1.
 func (k *Kernel) find(from int, stage abi.Stage, verdict abi.Verdict) int {
@@ -134,16 +126,16 @@ func TestTrafficTurnsAndTheProgramIsTakenBack(t *testing.T) {
 
 func TestUselessProgramIsTakenBackForItsCost(t *testing.T) {
 	k := boot(t, 4, 2)
-	k.Run(append(office(), Share{150, Scan}), 40_000)
+	k.Run(Office().With(150, Scan), 40_000)
 	if k.find(0, abi.StageMonitor, abi.VerdictKept) < 0 {
 		t.Fatal("nothing was kept")
 	}
-	k.Run(office(), 30_000) // the scan is over: every packet pays for a filter
+	k.Run(Office(), 30_000) // the scan is over: every packet pays for a filter
 	back := k.find(0, abi.StageMonitor, abi.VerdictRolledBack)
 	if back < 0 || k.Records[back].Code != abi.ErrLatencyBudget {
 		t.Fatal("the program stays though it only costs")
 	}
-	k.Run(office(), 30_000)
+	k.Run(Office(), 30_000)
 	for i := range k.cpus {
 		if k.cpus[i].current.index != 0 {
 			t.Errorf("cpu %d runs version %d on clean traffic", i, k.cpus[i].current.version)
@@ -295,7 +287,7 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 	if code := k.Pipeline.Install(101, &good, wire); code != abi.ErrBusy {
 		t.Errorf("second request: %v", code)
 	}
-	k.Run(office(), 20_000)
+	k.Run(Office(), 20_000)
 	reply, there := k.Replies[100]
 	if !there || reply.Code == abi.OK {
 		t.Errorf("eight zero bytes: %v %+v", there, reply)
@@ -311,7 +303,7 @@ func TestWrongDigestIsRefused(t *testing.T) {
 	wire := []byte{0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0}
 	request := abi.InstallRequest{Hook: 1, ProgramBytes: 16}
 	k.Pipeline.Install(1, &request, wire)
-	k.Run(office(), 20_000)
+	k.Run(Office(), 20_000)
 	if reply := k.Replies[1]; reply.Code != abi.ErrDigestMismatch {
 		t.Errorf("%+v", reply)
 	}

@@ -74,10 +74,13 @@ func (p Packet) segment() []byte {
 // Mix is a distribution of packets: Weights[i] of Makers[i].
 type Mix []Share
 
+// Maker draws one packet.
+type Maker func(*rand.Rand) Packet
+
 // Share is one kind of traffic and how often it comes.
 type Share struct {
 	Weight int
-	Make   func(*rand.Rand) Packet
+	Make   Maker
 }
 
 func (m Mix) draw(random *rand.Rand) Packet {
@@ -103,7 +106,7 @@ const (
 func client(random *rand.Rand) uint32 { return 0x0a010000 + uint32(random.IntN(200)) }
 
 // Service is traffic for a served TCP port: some SYNs, mostly data.
-func Service(port uint16) func(*rand.Rand) Packet {
+func Service(port uint16) Maker {
 	return func(random *rand.Rand) Packet {
 		p := Packet{Protocol: 6, Source: client(random), SourcePort: uint16(32768 + random.IntN(20000)), DestinationPort: port, Flags: ack}
 		if random.IntN(8) == 0 {
@@ -116,7 +119,7 @@ func Service(port uint16) func(*rand.Rand) Packet {
 }
 
 // Datagrams is traffic to a UDP port from ordinary clients.
-func Datagrams(port uint16) func(*rand.Rand) Packet {
+func Datagrams(port uint16) Maker {
 	return func(random *rand.Rand) Packet {
 		return Packet{Protocol: 17, Source: client(random), SourcePort: uint16(32768 + random.IntN(20000)), DestinationPort: port, Payload: 20 + random.IntN(200)}
 	}
@@ -135,7 +138,7 @@ func Scan(random *rand.Rand) Packet {
 }
 
 // Flood sends SYN to a served port from many sources.
-func Flood(port uint16) func(*rand.Rand) Packet {
+func Flood(port uint16) Maker {
 	return func(random *rand.Rand) Packet {
 		return Packet{Protocol: 6, Source: 0xcb007100 + uint32(random.IntN(256)), SourcePort: uint16(random.IntN(65536)),
 			DestinationPort: port, Flags: syn}

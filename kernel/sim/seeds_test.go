@@ -126,8 +126,8 @@ func TestPumpDoesNotAllocate(t *testing.T) {
 	if allocations != 0 {
 		t.Errorf("Pump allocates %v times", allocations)
 	}
-	if quiet.frames == 0 {
-		t.Error("nothing happened while we counted")
+	if quiet.frames == 0 || k.cpus[0].current.version == 0 {
+		t.Errorf("too little happened while we counted: %d frames", quiet.frames)
 	}
 	packet := make([]byte, 64)
 	context := abi.NetRXContext{DataEnd: 64}

@@ -47,6 +47,7 @@ type Monitor struct {
 	errors     uint64 // from events
 	wanted     uint64 // from events
 	before     [abi.CPUMax]counters
+	stats      abi.NetRXStats // where the hook writes them
 }
 
 // counters are the hook's counters when watching began.
@@ -60,12 +61,12 @@ func (m *Monitor) Begin(d deploy.Deployed) {
 	*m = Monitor{version: d.Version(), index: d.Index(), cpuMask: d.CPUMask(), watching: true}
 	hook := d.Hook
 	cpuMask := d.CPUMask()
-	var stats abi.NetRXStats
+	stats := &m.stats
 	for cpu := 0; cpu < abi.CPUMax; cpu++ {
 		if cpuMask>>cpu&1 == 0 {
 			continue
 		}
-		rt.HookStats(hook, cpu, &stats)
+		rt.HookStats(hook, cpu, stats)
 		m.before[cpu] = counters{errors: stats.Errors, wanted: stats.AuditedWanted}
 	}
 }
@@ -141,12 +142,12 @@ func (m *Monitor) Judge(hook abi.HookID) abi.Code {
 }
 
 func (m *Monitor) sinceBegin(hook abi.HookID) (errors, wanted uint64) {
-	var stats abi.NetRXStats
+	stats := &m.stats
 	for cpu := 0; cpu < abi.CPUMax; cpu++ {
 		if m.cpuMask>>cpu&1 == 0 {
 			continue
 		}
-		rt.HookStats(hook, cpu, &stats)
+		rt.HookStats(hook, cpu, stats)
 		errors += stats.Errors - m.before[cpu].errors
 		wanted += stats.AuditedWanted - m.before[cpu].wanted
 	}

@@ -97,7 +97,7 @@ func Check(c bpf.Candidate, w *Workspace) (Analyzed, Report) {
 		return Analyzed{}, refusal(code, at)
 	}
 	w.measure()
-	if w.candidate.longestPath > netRXPathMax {
+	if c.Type == bpf.TypeHook && w.candidate.longestPath > netRXPathMax {
 		return Analyzed{}, refusal(abi.ErrCostBound, int(w.candidate.longestPath))
 	}
 	return Analyzed{w, w.generation}, Report{

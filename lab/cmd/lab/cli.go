@@ -28,6 +28,11 @@ type cli struct {
 	Exec   execVerb   `cmd:"" help:"Run a static linux/arm64 program in a guest."`
 	Run    runVerb    `cmd:"" help:"Run a Ginkgo suite of suites/ against guests."`
 
+	Asm    asmVerb    `cmd:"" help:"eBPF text to bytes."`
+	Disasm disasmVerb `cmd:"" help:"eBPF bytes to text."`
+	Verify verifyVerb `cmd:"" help:"Our verifier on assembly text or an ELF object."`
+	Bpf    bpfVerb    `cmd:"" name:"bpf" help:"One program outside any kernel."`
+
 	Ledger  ledgerVerb  `cmd:"" help:"List what was decided and check the chain."`
 	Console consoleVerb `cmd:"" help:"A guest's serial console."`
 	GDB     gdbVerb     `cmd:"" name:"gdb" help:"A debugger on a guest, with symbols."`

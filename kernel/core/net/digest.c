@@ -36,23 +36,3 @@ uint64_t net_digest(const uint8_t *bytes, uint32_t count)
 	}
 	return mix(digest, count);
 }
-
-uint64_t net_copy_digest(uint8_t *to, const uint8_t *from, uint32_t count)
-{
-	uint64_t digest = FNV_OFFSET, word;
-	uint32_t at = 0;
-
-	for (; count - at >= 8; at += 8) {
-		__builtin_memcpy(&word, from + at, 8);
-		__builtin_memcpy(to + at, &word, 8);
-		digest = mix(digest, word);
-	}
-	if (at < count) {
-		word = last_word(from + at, count - at);
-		for (uint32_t i = at; i < count; i++) {
-			to[i] = (uint8_t)(word >> (8 * (i - at)));
-		}
-		digest = mix(digest, word);
-	}
-	return mix(digest, count);
-}

@@ -33,9 +33,6 @@ uint64_t net_sum(const uint8_t *bytes, uint32_t count, uint64_t sum);
 uint16_t net_fold(uint64_t sum);
 uint64_t net_pseudo_sum(const uint8_t *addresses, uint8_t protocol, uint32_t l4_bytes);
 
-// Copies and digests in one pass; returns net_digest(from, count).
-uint64_t net_copy_digest(uint8_t *to, const uint8_t *from, uint32_t count);
-
 // Ends one packet that was steered to this CPU; false when there is none.
 bool net_take_steered(uint32_t cpu);
 

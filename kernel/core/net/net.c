@@ -9,6 +9,7 @@
 #include "core/lib/string.h"
 #include "core/log/log.h"
 #include "core/mem/page.h"
+#include "core/mem/pool.h"
 #include "core/net/internal.h"
 #include "core/sched/sched.h"
 #include "core/sync/spinlock.h"
@@ -17,23 +18,23 @@ enum {
 	CONSUMER_SLOTS = 128, // open addressing over NET_CONSUMERS_MAX keys
 	INTERFACES = 3,       // indexed by ifindex, 0 unused
 	STEER_PAGE_ORDER = 5, // 32 places of 2.1 kB in 128 KiB
-	CONSUMER_PAGE_ORDER = 2,
+	BUFFER_PAGE_ORDER = 8, // 512 packet buffers of 2 KiB per CPU
 };
-_Static_assert(NET_CONSUMER_BYTES == PAGE_BYTES << CONSUMER_PAGE_ORDER, "buffer");
-_Static_assert(NET_CONSUMER_BYTES >= ABI_PACKET_BYTES_MAX, "one packet fits");
+// Every consumer's queue full and one packet on its way still fit.
+_Static_assert(NET_CONSUMERS_MAX * NET_CONSUMER_PACKETS + 1 <=
+		       (PAGE_BYTES << BUFFER_PAGE_ORDER) / ABI_PACKET_BYTES_MAX, "pool");
 
-// A consumer keeps what it took in a bounded buffer per CPU, oldest bytes
-// overwritten: it is taken to read as fast as packets come.
-struct consumer_buffer {
-	uint8_t *bytes;
-	uint32_t used;
+// What a consumer took on one CPU: a bounded queue of packet buffers, the
+// oldest given back when it is full. Consumers read as fast as packets come.
+struct consumer_queue {
+	uint8_t *buffers[NET_CONSUMER_PACKETS];
 	uint64_t packets;
 };
 
 struct consumer {
 	uint32_t key; // protocol << 16 | port; 0 = free
 	uint32_t phase_mask;
-	struct consumer_buffer buffers[ABI_CPU_MAX];
+	struct consumer_queue queues[ABI_CPU_MAX];
 };
 
 struct steered {
@@ -60,6 +61,7 @@ struct net_cpu {
 	struct source sources[NET_SOURCES_MAX];
 	uint32_t source_count;
 	struct event work;
+	struct pool buffers;
 	// Steered here by other CPUs.
 	struct spinlock steer_lock;
 	struct steered *steer;
@@ -98,7 +100,7 @@ static struct consumer *find_consumer(uint32_t protocol, uint32_t port)
 	return 0;
 }
 
-static int add_consumer(const struct abi_listen *listen)
+static void add_consumer(const struct abi_listen *listen)
 {
 	uint32_t port = listen->protocol == NET_PROTOCOL_ICMP ? 0 : listen->port;
 	uint32_t key = (uint32_t)listen->protocol << 16 | port;
@@ -109,17 +111,6 @@ static int add_consumer(const struct abi_listen *listen)
 	}
 	consumers[slot].key = key;
 	consumers[slot].phase_mask |= listen->phase_mask;
-	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
-		struct consumer_buffer *buffer = &consumers[slot].buffers[cpu];
-
-		if (buffer->bytes == 0) {
-			buffer->bytes = page_alloc(CONSUMER_PAGE_ORDER);
-		}
-		if (buffer->bytes == 0) {
-			return ABI_ERR_NO_SPACE;
-		}
-	}
-	return ABI_OK;
 }
 
 int net_listen(const struct abi_listen *listens, uint32_t count)
@@ -128,12 +119,10 @@ int net_listen(const struct abi_listen *listens, uint32_t count)
 		return ABI_ERR_TOO_LARGE;
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		int code = listens[i].protocol == 0 ? ABI_ERR_BAD_VALUE
-						    : add_consumer(&listens[i]);
-
-		if (code != ABI_OK) {
-			return code;
+		if (listens[i].protocol == 0) {
+			return ABI_ERR_BAD_VALUE;
 		}
+		add_consumer(&listens[i]);
 	}
 	return ABI_OK;
 }
@@ -143,18 +132,22 @@ void net_set_phase(uint32_t phase)
 	__atomic_store_n(&current_phase, phase % 32, __ATOMIC_RELEASE);
 }
 
-static void deliver(struct consumer *consumer, uint32_t cpu, const uint8_t *payload,
-		    uint32_t bytes, struct net_result *result)
+// The consumer takes the buffer and reads it: what it got is what the digest
+// says.
+static void deliver(struct net_cpu *self, struct consumer *consumer, uint32_t cpu,
+		    uint8_t *buffer, const struct net_parsed *parsed,
+		    struct net_result *result)
 {
-	struct consumer_buffer *buffer = &consumer->buffers[cpu];
+	struct consumer_queue *queue = &consumer->queues[cpu];
+	uint8_t **place = &queue->buffers[queue->packets % NET_CONSUMER_PACKETS];
 
-	if (NET_CONSUMER_BYTES - buffer->used < bytes) {
-		buffer->used = 0;
+	if (*place != 0) {
+		pool_give(&self->buffers, *place);
 	}
-	result->digest = net_copy_digest(buffer->bytes + buffer->used, payload, bytes);
-	result->delivered_bytes = bytes;
-	buffer->used += bytes;
-	buffer->packets++;
+	*place = buffer;
+	queue->packets++;
+	result->digest = net_digest(buffer + parsed->payload_offset, parsed->payload_bytes);
+	result->delivered_bytes = parsed->payload_bytes;
 }
 
 static void send_reply(unsigned ifindex, const uint8_t *reply, uint32_t bytes)
@@ -164,14 +157,14 @@ static void send_reply(unsigned ifindex, const uint8_t *reply, uint32_t bytes)
 	}
 }
 
-// What the kernel does by itself: parse, verify, find who wants it, deliver or
-// refuse in the way the standards ask for.
-static uint8_t default_path(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
-			    const uint8_t *frame, uint32_t bytes, struct net_result *result)
+// Parses, verifies and finds who wants the packet; who takes it keeps the
+// buffer, else it is answered in the way the standards ask for.
+static uint8_t handle(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
+		      uint8_t *buffer, uint32_t bytes, struct net_result *result)
 {
 	struct net_parsed parsed;
 	struct consumer *consumer;
-	uint8_t outcome = net_parse(frame, bytes, &parsed);
+	uint8_t outcome = net_parse(buffer, bytes, &parsed);
 
 	if (outcome != ABI_OUTCOME_UNKNOWN) {
 		return outcome; // no answer: what is wrong may be the address
@@ -181,14 +174,35 @@ static uint8_t default_path(struct net_cpu *self, uint32_t cpu, unsigned ifindex
 	}
 	consumer = find_consumer(parsed.protocol, parsed.destination_port);
 	if (consumer == 0) {
-		send_reply(ifindex, self->reply, net_reply_refusal(frame, &parsed, self->reply));
+		send_reply(ifindex, self->reply, net_reply_refusal(buffer, &parsed, self->reply));
 		return ABI_OUTCOME_NO_CONSUMER;
 	}
-	deliver(consumer, cpu, frame + parsed.payload_offset, parsed.payload_bytes, result);
+	deliver(self, consumer, cpu, buffer, &parsed, result);
 	if (parsed.protocol == NET_PROTOCOL_ICMP) {
-		send_reply(ifindex, self->reply, net_reply_echo(frame, &parsed, self->reply));
+		send_reply(ifindex, self->reply, net_reply_echo(buffer, &parsed, self->reply));
 	}
 	return ABI_OUTCOME_DELIVERED;
+}
+
+// What the kernel does by itself. The frame lies in memory that the device (or
+// the program that judges it) owns and gets back, so it is first copied into a
+// buffer of our own; a consumer keeps that, and nothing after the hook can be
+// changed from outside.
+static uint8_t default_path(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
+			    const uint8_t *frame, uint32_t bytes, struct net_result *result)
+{
+	uint8_t *buffer = pool_take(&self->buffers);
+	uint8_t outcome;
+
+	if (buffer == 0) {
+		panic("net: packet buffers of CPU %u leak", cpu);
+	}
+	memcpy(buffer, frame, bytes);
+	outcome = handle(self, cpu, ifindex, buffer, bytes, result);
+	if (outcome != ABI_OUTCOME_DELIVERED) {
+		pool_give(&self->buffers, buffer);
+	}
+	return outcome;
 }
 
 // The CPU a steered packet belongs to: by source address, so that packets of
@@ -410,8 +424,13 @@ void net_init(void)
 void net_start(void)
 {
 	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
-		net_cpus[cpu].steer = page_alloc(STEER_PAGE_ORDER);
-		if (net_cpus[cpu].steer == 0 || !hook_init_cpu(cpu)) {
+		struct net_cpu *self = &net_cpus[cpu];
+		void *storage = page_alloc(BUFFER_PAGE_ORDER);
+
+		self->steer = page_alloc(STEER_PAGE_ORDER);
+		if (self->steer == 0 || storage == 0 || !hook_init_cpu(cpu) ||
+		    !pool_init(&self->buffers, storage, PAGE_BYTES << BUFFER_PAGE_ORDER,
+			       ABI_PACKET_BYTES_MAX)) {
 			panic("net: no memory for CPU %u", cpu);
 		}
 	}

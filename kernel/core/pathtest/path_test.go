@@ -24,7 +24,7 @@ func build(t *testing.T, name string, flags ...string) string {
 		t.Skip("gcc is not installed")
 	}
 	var sources []string
-	for _, pattern := range []string{"testdata/*.c", "../hook/*.c", "../net/*.c", "../../drivers/synth/*.c"} {
+	for _, pattern := range []string{"testdata/*.c", "../hook/*.c", "../net/*.c", "../mem/pool.c", "../../drivers/synth/*.c"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%s: no sources (%v)", pattern, err)

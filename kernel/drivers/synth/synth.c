@@ -4,10 +4,18 @@
 
 #include "arch/arm64/arch.h"
 #include "core/lib/string.h"
+#include "core/mem/page.h"
 #include "core/net/net.h"
 #include "core/sync/spinlock.h"
 #include "drivers/synth/prng.h"
 #include "drivers/synth/trace.h"
+
+enum {
+	TRANSMIT_FRAMES = 16,
+	TRANSMIT_PAGE_ORDER = 3, // 16 frames of 2 KiB
+};
+_Static_assert(TRANSMIT_FRAMES * ABI_PACKET_BYTES_MAX == PAGE_BYTES << TRANSMIT_PAGE_ORDER,
+	       "transmit buffers");
 
 struct synth_cpu {
 	_Alignas(64) struct prng prng;
@@ -16,6 +24,7 @@ struct synth_cpu {
 	uint64_t next_due_ns;
 	uint32_t weight_total; // of families that have flows on this CPU
 	uint16_t weights[ABI_TRACE_FAMILY_MAX];
+	uint8_t (*transmit)[ABI_PACKET_BYTES_MAX]; // the last TRANSMIT_FRAMES replies
 	struct synth_totals totals; // written by this CPU only
 };
 
@@ -49,14 +58,16 @@ static void account(const struct source_tag *tag, const struct net_result *resul
 	__atomic_store_n(&totals->completed, totals->completed + 1, __ATOMIC_RELEASE);
 }
 
-// Replies of the default path end at the source, as on a wire nobody answers.
-static void sink(const uint8_t *frame, uint32_t bytes)
+// The device's transmit side: like any device it takes the frame over into
+// memory of its own, because the stack uses its buffer again. On this wire
+// nobody answers.
+static void send_out(const uint8_t *frame, uint32_t bytes)
 {
-	struct synth_totals *totals = &cpus[cpu_id()].totals;
+	struct synth_cpu *self = &cpus[cpu_id()];
 
-	(void)frame;
-	totals->replies++;
-	totals->reply_bytes += bytes;
+	memcpy(self->transmit[self->totals.replies % TRANSMIT_FRAMES], frame, bytes);
+	self->totals.replies++;
+	self->totals.reply_bytes += bytes;
 }
 
 int32_t synth_load(const uint8_t *blob, uint64_t blob_bytes, uint32_t cpu_total)
@@ -66,10 +77,18 @@ int32_t synth_load(const uint8_t *blob, uint64_t blob_bytes, uint32_t cpu_total)
 	if (trace.packets != 0) {
 		return ABI_ERR_BUSY;
 	}
+	for (uint32_t cpu = 0; cpu < cpu_total && cpu < ABI_CPU_MAX; cpu++) {
+		if (cpus[cpu].transmit == 0) {
+			cpus[cpu].transmit = page_alloc(TRANSMIT_PAGE_ORDER);
+		}
+		if (cpus[cpu].transmit == 0) {
+			return ABI_ERR_NO_SPACE;
+		}
+	}
 	code = synth_trace_build(&trace, blob, blob_bytes, cpu_total);
 	if (code == ABI_OK) {
 		net_set_account(account);
-		net_set_transmit(NET_IFINDEX_SYNTH, sink);
+		net_set_transmit(NET_IFINDEX_SYNTH, send_out);
 	}
 	return code;
 }

@@ -60,10 +60,14 @@ $(KERNEL_OUT)/services.bc: $(KERNEL_GO) $(KERNEL_TARGET) $(TINYGO_ROOT)/ready
 	@$(STEP) "compiling the Go services with TinyGo" env TINYGOROOT=$(CURDIR)/$(TINYGO_ROOT) \
 		$(TINYGO) build -target=$(KERNEL_TARGET) -gc=none -scheduler=none -panic=trap -opt=2 -o $@ ./kernel/rt/entry
 
-$(KERNEL_OUT)/services.o: $(KERNEL_OUT)/services.bc
+$(TOOLCHAIN)/mergeswitch: $(wildcard $(TINYGO_MODULE)/cmd/mergeswitch/*.go) $(TINYGO)
+	@cd $(TINYGO_MODULE) && $(GO) build -tags llvm19 -o $(CURDIR)/$@ ./cmd/mergeswitch
+
+$(KERNEL_OUT)/services.o: $(KERNEL_OUT)/services.bc $(TOOLCHAIN)/mergeswitch
 	@$(CLANG) $(KERNEL_MACHINE) -Wno-override-module -emit-llvm -c $< -o $(@:.o=.optimised.bc)
+	@$(TOOLCHAIN)/mergeswitch $(@:.o=.optimised.bc) $(@:.o=.merged.bc)
 	@$(LLC) -O2 -mcpu=cortex-a72 -function-sections -data-sections -frame-pointer=non-leaf -filetype=obj \
-		-stack-size-section $(@:.o=.optimised.bc) -o $@
+		-stack-size-section -aarch64-enable-compress-jump-tables=false $(@:.o=.merged.bc) -o $@
 
 $(KERNEL_OUT)/%.o: %.c | deps
 	@mkdir -p $(@D)

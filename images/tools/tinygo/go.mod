@@ -1,10 +1,12 @@
-// The pinned TinyGo compiler. A module of its own, so that its dependencies
+// The pinned TinyGo compiler and a pass over its output. A module of its own, so that its dependencies
 // stay out of the lab's and a build needs no list of versions.
 module github.com/kingly-os/go-kernel/images/tools/tinygo
 
 go 1.26
 
 tool github.com/tinygo-org/tinygo
+
+require tinygo.org/x/go-llvm v0.0.0-20250422114502-b8f170971e74
 
 require (
 	github.com/BurntSushi/toml v1.4.0 // indirect
@@ -49,5 +51,4 @@ require (
 	golang.org/x/text v0.22.0 // indirect
 	golang.org/x/tools v0.30.0 // indirect
 	tinygo.org/x/espflasher v0.6.0 // indirect
-	tinygo.org/x/go-llvm v0.0.0-20250422114502-b8f170971e74 // indirect
 )

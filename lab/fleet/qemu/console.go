@@ -22,8 +22,12 @@ type console struct {
 
 	mutex    sync.Mutex
 	kept     []byte
+	partial  []byte // of the line that is being printed
 	watchers map[net.Conn]struct{}
 	done     chan struct{}
+
+	panicLine string // the first line of a panic
+	panicTime time.Time
 }
 
 func newConsole(port io.ReadWriter) *console {
@@ -47,6 +51,7 @@ func (c *console) read() {
 func (c *console) add(text []byte) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+	c.look(text)
 	c.kept = append(c.kept, text...)
 	if len(c.kept) > 2*consoleKept {
 		c.kept = append([]byte(nil), c.kept[len(c.kept)-consoleKept:]...)
@@ -75,15 +80,35 @@ func (c *console) text() []byte {
 // Linux after the time stamp.
 var panicLines = [][]byte{[]byte("panic: "), []byte("Kernel panic - not syncing")}
 
-// panicked returns the line by which the guest said that it panics.
-func (c *console) panicked() (string, bool) {
-	for _, line := range bytes.Split(c.text(), []byte("\n")) {
-		text := bytes.TrimRight(line, "\r")
-		if bytes.HasPrefix(text, panicLines[0]) || bytes.Contains(text, panicLines[1]) {
-			return string(text), true
+// lineMax bounds a line that has not ended yet.
+const lineMax = 4 << 10
+
+// look watches for a panic, line by line as they end; the mutex is held.
+func (c *console) look(text []byte) {
+	if c.panicLine != "" {
+		return
+	}
+	c.partial = append(c.partial, text...)
+	for {
+		line, rest, ended := bytes.Cut(c.partial, []byte("\n"))
+		if !ended {
+			break
+		}
+		c.partial = rest
+		line = bytes.TrimRight(line, "\r")
+		if bytes.HasPrefix(line, panicLines[0]) || bytes.Contains(line, panicLines[1]) {
+			c.panicLine, c.panicTime = string(line), time.Now()
+			return
 		}
 	}
-	return "", false
+	c.partial = bytes.Clone(c.partial[max(0, len(c.partial)-lineMax):])
+}
+
+// panicked returns the line by which the guest said that it panics, and when.
+func (c *console) panicked() (line string, at time.Time, ok bool) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.panicLine, c.panicTime, c.panicLine != ""
 }
 
 // attach serves one watcher: first what is kept, then what comes. What the

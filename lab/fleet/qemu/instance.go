@@ -369,7 +369,7 @@ var errStopped = errors.New("stopped by the lab")
 // endCause says why the guest ended; nil means that it powered itself off in
 // order. The mutex is held.
 func (g *instance) endCause() error {
-	if line, ok := g.console.panicked(); ok {
+	if line, _, ok := g.console.panicked(); ok {
 		return fmt.Errorf("the guest's kernel panicked: %s", line)
 	}
 	if g.cause != nil {

@@ -20,6 +20,9 @@ const (
 	spinWindow = 4 * time.Second
 	spinShare  = 0.6
 
+	// A kernel that panics prints its state and powers off within panicGrace.
+	panicGrace = 3 * time.Second
+
 	// A guest that burns CPU, or says nothing for heartbeatPeriod, is asked
 	// whether it lives. It may take answerCPU of its own CPU time to answer, or
 	// answerWall when it burns none.
@@ -86,9 +89,14 @@ func (w *watcher) look(now time.Time, used time.Duration) error {
 	state, busy := g.state, g.busy
 	g.mutex.Unlock()
 	wall := now.Sub(g.started)
+	_, panicTime, panicked := g.console.panicked()
 	switch {
 	case g.spec.Paused:
 		return nil // in a debugger's hands
+	case panicked && now.Sub(panicTime) > panicGrace:
+		return errors.New("panicked and did not power off") // endCause has the line
+	case panicked:
+		return nil
 	case state == fleet.StateStarting:
 		return overBudget("boot", used, wall, g.spec.Budget.Boot)
 	case g.spec.Mode == fleet.Measured || g.spec.Budget.Run > 0:

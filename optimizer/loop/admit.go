@@ -93,7 +93,7 @@ type desk struct {
 }
 
 func (d *desk) judge(p *Proposal) {
-	instructions, err := d.read(p)
+	kind, instructions, err := d.read(p)
 	p.Stage = abi.StagePropose
 	if err != nil {
 		p.Code, p.Said = abi.ErrSyntax, err.Error()
@@ -105,7 +105,13 @@ func (d *desk) judge(p *Proposal) {
 		return
 	}
 	p.Digest, p.Slots = bpf.Digest(instructions), len(instructions)
-	analyzed, report := analyze.Check(bpf.Candidate{Hook: abi.HookNetRX, Instructions: instructions}, d.analyze)
+	if p.Object != nil { // people read these too
+		text := make([]byte, 64*len(instructions))
+		if count, _, code := bpf.Disassemble(instructions, text); code == abi.OK {
+			p.Text = string(text[:count])
+		}
+	}
+	analyzed, report := analyze.Check(bpf.Candidate{Hook: abi.HookNetRX, Type: kind, Instructions: instructions}, d.analyze)
 	p.Stage, p.Code, p.Longest = abi.StageAnalyze, report.Code, report.LongestPath
 	if report.Code != abi.OK {
 		p.Said = fmt.Sprintf("%v at instruction %d", report.Code, report.Instruction)
@@ -123,14 +129,15 @@ func (d *desk) judge(p *Proposal) {
 	}
 }
 
-// read turns text or an object into instructions.
-func (d *desk) read(p *Proposal) ([]bpf.Instruction, error) {
+// read turns text or an object into instructions, and says by which rules they
+// ask to be judged.
+func (d *desk) read(p *Proposal) (bpf.Type, []bpf.Instruction, error) {
 	if p.Object != nil {
 		return readObject(p.Object)
 	}
 	count, place, code := bpf.AssembleWith([]byte(p.Text), d.slots[:], d.labels[:])
 	if code != abi.OK {
-		return nil, fmt.Errorf("line %d column %d: %v", place.Line, place.Column, code)
+		return 0, nil, fmt.Errorf("line %d column %d: %v", place.Line, place.Column, code)
 	}
-	return d.slots[:count], nil
+	return bpf.TypeHook, d.slots[:count], nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -237,6 +238,32 @@ func TestRehearsalIsTheProgram(t *testing.T) {
 		if dropped != want.Dropped || lost != want.WantedLost || steps != want.Steps {
 			t.Fatalf("seed %d round %d: the program drops %d, loses %d, takes %d steps, the rehearsal says %d, %d, %d: %s",
 				seed, round, dropped, lost, steps, want.Dropped, want.WantedLost, want.Steps, filter)
+		}
+	}
+}
+
+// TestSeedsInCTakeTheSameWay compiles the C filters to real ELF objects.
+func TestSeedsInCTakeTheSameWay(t *testing.T) {
+	if _, err := exec.LookPath(compiler); err != nil {
+		t.Skipf("NOT TESTED: %s is missing", compiler)
+	}
+	objects, err := CompileSeeds(context.Background(), t.TempDir())
+	if err != nil || len(objects) < 2 {
+		t.Fatalf("%d objects: %v", len(objects), err)
+	}
+	var proposals []Proposal
+	for _, object := range objects {
+		proposals = append(proposals, Proposal{Name: object.Name, Role: experiment.RoleCandidate, Object: object.Bytes})
+	}
+	broken := append([]byte(nil), objects[0].Bytes[:len(objects[0].Bytes)/2]...)
+	proposals = append(proposals, Proposal{Name: "cut in half", Role: experiment.RoleCandidate, Object: broken})
+	if _, err := admit(proposals); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range proposals {
+		t.Logf("%s: %v %s", p.Name, p.Stage, p.Said)
+		if p.Accepted() == (i == len(objects)) {
+			t.Errorf("%s: accepted %v (%s)", p.Name, p.Accepted(), p.Said)
 		}
 	}
 }

@@ -2,13 +2,13 @@ package loop
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"github.com/kingly-os/go-kernel/kernel/elf"
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 	"github.com/kingly-os/go-kernel/optimizer/propose"
 )
@@ -48,6 +48,18 @@ func CompileSeeds(ctx context.Context, dir string) ([]Object, error) {
 	return objects, nil
 }
 
-func readObject([]byte) ([]bpf.Instruction, error) {
-	return nil, errors.New("objects cannot be read yet")
+// readObject takes the one XDP program out of an object.
+func readObject(object []byte) (bpf.Type, []bpf.Instruction, error) {
+	programs, err := elf.Read(object)
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(programs) != 1 {
+		return 0, nil, fmt.Errorf("the object holds %d programs, want one", len(programs))
+	}
+	kind, known := elf.TypeOf(programs[0].Section)
+	if !known {
+		return 0, nil, fmt.Errorf("section %q names no hook of ours", programs[0].Section)
+	}
+	return kind, programs[0].Instructions, nil
 }

@@ -31,7 +31,7 @@ func (n *Node) drops(packet *Seen) (drop bool, steps int) {
 	if !n.Drop {
 		return false, steps + stepsPass
 	}
-	plain := b[offsetEtherType] == 8 && b[offsetEtherType+1] == 0 && b[offsetVersion] == 0x45 &&
+	plain := binary.LittleEndian.Uint32(b[offsetEtherType:]) == plainIPv4 &&
 		binary.BigEndian.Uint16(b[offsetFragment:])&0x3fff == 0
 	return plain, steps + stepsDrop
 }
@@ -102,7 +102,7 @@ func (w *Window) Rehearse(n *Node) Rehearsal {
 // What the search believes things cost, in machine instructions; measured on
 // the kernel of 2026-11-22. They order candidates, the fleet measures them.
 const (
-	costUnwanted = 480   // the default path for a packet nobody wants
+	costUnwanted = 470   // the default path for a packet nobody wants
 	costStep     = 12    // one instruction in the interpreter
 	costLoss     = 20000 // a wanted packet: worth more than many saved ones
 	costNode     = 1     // per packet: of equals, the smaller

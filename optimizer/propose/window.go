@@ -89,7 +89,7 @@ func read(field Field, packet *Seen) (uint32, bool) {
 	if field == FieldFirstByte && len(b) > 0 {
 		return uint32(b[0]), true
 	}
-	if len(b) < bytesPorts || b[offsetEtherType] != 8 || b[offsetEtherType+1] != 0 || b[offsetVersion] != 0x45 {
+	if len(b) < bytesPorts || binary.LittleEndian.Uint32(b[offsetEtherType:]) != plainIPv4 {
 		return 0, false
 	}
 	transport := b[offsetProtocol] == protocolTCP || b[offsetProtocol] == protocolUDP

@@ -33,6 +33,7 @@ type cli struct {
 	Verify verifyVerb `cmd:"" help:"Our verifier on assembly text or an ELF object."`
 	Bpf    bpfVerb    `cmd:"" name:"bpf" help:"One program outside any kernel."`
 
+	Bench   benchVerb   `cmd:"" help:"Instructions per operation on each target."`
 	Ledger  ledgerVerb  `cmd:"" help:"List what was decided and check the chain."`
 	Console consoleVerb `cmd:"" help:"A guest's serial console."`
 	GDB     gdbVerb     `cmd:"" name:"gdb" help:"A debugger on a guest, with symbols."`

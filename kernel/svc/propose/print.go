@@ -193,8 +193,7 @@ func (o *printer) check() {
 	o.load("r5", "*(u8 *)(r2 + 14)")
 	o.jump("r5", " != ", 0x45, labelOther, 0) // version 4, five words
 	o.load("r5", "*(u16 *)(r2 + 20)")
-	o.line("r5 &= 65343") // 0x3fff swapped: more fragments, or an offset
-	o.jump("r5", " != ", 0, labelOther, 0)
+	o.jump("r5", " & ", 65343, labelOther, 0) // 0x3fff swapped: more fragments, or an offset
 }
 
 // rule writes one rule. Every test but the last leaves for the next rule when

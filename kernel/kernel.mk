@@ -26,7 +26,7 @@ KERNEL_S       := $(shell find kernel/arch kernel/board kernel/core kernel/drive
 KERNEL_OBJECTS := $(KERNEL_C:%.c=$(KERNEL_OUT)/%.o) $(KERNEL_S:%.S=$(KERNEL_OUT)/%.o)
 # kernel/elf and kernel/sim are host only and no part of the image.
 KERNEL_GO      := $(shell find kernel/abi kernel/rt/*.go kernel/rt/entry kernel/svc -name '*.go' ! -name '*_test.go' 2>/dev/null)
-KERNEL_GO_ALL  := $(shell find kernel/abi kernel/rt kernel/svc -name '*.go' 2>/dev/null)
+KERNEL_GO_ALL  := $(shell find kernel/abi kernel/rt kernel/svc kernel/sim -name '*.go' 2>/dev/null)
 # Gate A: every export is forced into the link, so that a heap allocation
 # which no C caller reaches yet is an error all the same.
 KERNEL_EXPORTS := go_init $(shell sed -n 's|^//export ||p' kernel/rt/entry/*.go)

@@ -1,3 +1,6 @@
+// Reads package abi: structs with a layout and constants, in the order of their
+// files. What has padding is refused here, once for both languages.
+
 package main
 
 import (

@@ -57,6 +57,9 @@ func (s *State) Register(number int) *Register { return &s.registers[number] }
 // StackWritten returns a bit for each byte of slot (0 is [r10-8, r10)) that
 // was written, and the register spilled there or nil.
 func (s *State) StackWritten(slot int) (written uint8, spill *Register) {
+	if slot >= int(s.depth) {
+		return 0, nil
+	}
 	entry := s.stack[slot]
 	if entry.spill != noSpill && entry.written == 0xff {
 		spill = &s.spills[entry.spill]

@@ -25,7 +25,7 @@ void job_boot_services(void)
 	uint32_t flags = job.view.flags;
 	uint64_t answer;
 
-	if (job.view.kind == ABI_JOB_AUTONOMOUS) {
+	if (job.view.kind == ABI_JOB_AUTONOMOUS && !(flags & ABI_JOB_DEFAULT_POLICY)) {
 		flags |= ABI_JOB_PIPELINE_ON;
 	}
 	const uint64_t arguments[6] = {cpu_count(), job.view.kind, flags, 0, 0, 0};

@@ -19,9 +19,11 @@ import (
 // Reading the ports before the EtherType is known is sound because only check
 // leads to drop, and it is cheaper because most packets never get there.
 //
-// Registers: r1 context, r2 packet, r3 its end, r4 and r5 scratch, r6
-// protocol, r7 source address, r8 destination port, r9 source port. A field is
-// loaded once at the top if two tests need it, else where it is needed.
+// Registers: r1 context, r2 packet, r3 its end, r4 and r5 scratch, r6 the word
+// of protocol and fragment bits, r7 source address, r8 destination port, r9
+// source port. A field that two tests need is loaded before the first rule
+// that needs it (every later rule is reached through that one), others where
+// they are needed.
 func Print(p *Policy, s *telemetry.Snapshot, text []byte) int {
 	out := printer{text: text, policy: p, snapshot: s}
 	out.prologue()
@@ -61,6 +63,7 @@ type printer struct {
 	full     bool
 	policy   *Policy
 	snapshot *telemetry.Snapshot
+	loaded   uint16 // bit per register that holds its field
 }
 
 func (o *printer) string(s string) {
@@ -146,6 +149,7 @@ func (o *printer) load(register string, from string) {
 // network order into a little-endian register; constants are swapped instead.
 const (
 	loadProtocol        = "*(u8 *)(r2 + 23)"
+	loadProtocolWord    = "*(u32 *)(r2 + 20)"
 	loadSource          = "*(u32 *)(r2 + 26)"
 	loadSourcePort      = "*(u16 *)(r2 + 34)"
 	loadDestinationPort = "*(u16 *)(r2 + 36)"
@@ -157,23 +161,52 @@ func (o *printer) prologue() {
 	o.line("r2 = *(u32 *)(r1 + 0)")
 	o.line("r3 = *(u32 *)(r1 + 4)")
 	o.bounds(telemetry.BytesTransport, labelPass, 0)
-	if o.policy.uses(TestProtocol, 2) {
-		o.load("r6", loadProtocol)
-	}
-	if o.policy.uses(TestSource, 2) {
-		o.load("r7", loadSource)
-	}
-	if o.portsUsed() {
-		o.load("r8", loadDestinationPort)
-	}
-	if o.policy.uses(TestSourcePort, 2) {
-		o.load("r9", loadSourcePort)
-	}
 }
 
-// portsUsed says whether the destination port is worth a register.
-func (o *printer) portsUsed() bool {
-	return o.policy.uses(TestServed, 1) || o.policy.uses(TestDestinationPort, 2)
+// Registers that keep a field.
+const (
+	keptProtocol        = 6
+	keptSource          = 7
+	keptDestinationPort = 8
+	keptSourcePort      = 9
+)
+
+// keeps says whether a field is worth a register of its own.
+func (o *printer) keeps(register int) bool {
+	switch register {
+	case keptProtocol:
+		return o.policy.uses(TestProtocol, 2)
+	case keptSource:
+		return o.policy.uses(TestSource, 2)
+	case keptDestinationPort:
+		return o.policy.uses(TestServed, 1) || o.policy.uses(TestDestinationPort, 2)
+	case keptSourcePort:
+		return o.policy.uses(TestSourcePort, 2)
+	}
+	return false
+}
+
+// keep loads a field that is kept, before the first rule that tests it.
+func (o *printer) keep(kind TestKind) {
+	register, name, from := 0, "", ""
+	switch kind {
+	case TestProtocol:
+		register, name, from = keptProtocol, "r6", loadProtocolWord
+	case TestSource:
+		register, name, from = keptSource, "r7", loadSource
+	case TestDestinationPort, TestServed:
+		register, name, from = keptDestinationPort, "r8", loadDestinationPort
+	case TestSourcePort:
+		register, name, from = keptSourcePort, "r9", loadSourcePort
+	}
+	if register == 0 || o.loaded>>register&1 != 0 || !o.keeps(register) {
+		return
+	}
+	o.loaded |= 1 << register
+	o.load(name, from)
+	if register == keptProtocol {
+		o.line(maskProtocolWord)
+	}
 }
 
 // bounds jumps away unless the packet has at least so many bytes.
@@ -186,14 +219,42 @@ func (o *printer) bounds(bytes uint32, kind labelKind, number int) {
 	o.string("\n")
 }
 
-// check lets only plain IPv4 through to drop.
+// The bytes 20 to 23 of an IPv4 frame, as a little-endian word: fragment bits
+// and offset below, protocol on top; the mask 0xff00ff3f takes out the
+// time to live and the bits that do not make a fragment.
+// Equal to protocol<<24 means: this protocol, and no fragment.
+const (
+	maskProtocolWord = "w6 &= -16711873"
+	protocolShift    = 24
+)
+
+// check lets only plain IPv4 through to drop: EtherType 0x0800, version 4 and
+// five words in one compare (the type of service is masked out), then the
+// fragment bits unless every rule that leads here has looked at them.
 func (o *printer) check() {
-	o.load("r5", "*(u16 *)(r2 + 12)")
-	o.jump("r5", " != ", 0x0008, labelOther, 0) // EtherType 0x0800
-	o.load("r5", "*(u8 *)(r2 + 14)")
-	o.jump("r5", " != ", 0x45, labelOther, 0) // version 4, five words
-	o.load("r5", "*(u16 *)(r2 + 20)")
-	o.jump("r5", " & ", 65343, labelOther, 0) // 0x3fff swapped: more fragments, or an offset
+	o.load("r5", "*(u32 *)(r2 + 12)")
+	o.line("r5 &= 16777215")
+	o.jump("r5", " != ", 0x450008, labelOther, 0)
+	if o.unsureOfFragments() {
+		o.load("r5", "*(u16 *)(r2 + 20)")
+		o.jump("r5", " & ", 65343, labelOther, 0) // 0x3fff swapped: more fragments, or an offset
+	}
+}
+
+// unsureOfFragments says whether some drop rule does not compare the protocol
+// word.
+func (o *printer) unsureOfFragments() bool {
+	for i := 0; i < o.policy.Count; i++ {
+		rule, sure := &o.policy.Rules[i], false
+		for t := 0; t < rule.Count; t++ {
+			test := &rule.Tests[t]
+			sure = sure || test.Kind == TestProtocol && !test.Not
+		}
+		if !rule.Pass && rule.Count > 0 && !(sure && o.keeps(keptProtocol)) {
+			return true
+		}
+	}
+	return false
 }
 
 // rule writes one rule. Every test but the last leaves for the next rule when
@@ -207,6 +268,9 @@ func (o *printer) rule(number int) {
 	}
 	if rule.Count == 0 {
 		return // matches nothing: an empty conjunction would match all
+	}
+	for i := 0; i < rule.Count; i++ {
+		o.keep(rule.Tests[i].Kind)
 	}
 	for i := 0; i < rule.Count; i++ {
 		o.test(&rule.Tests[i], i == rule.Count-1, hit, number)
@@ -228,12 +292,11 @@ func (o *printer) test(t *Test, last bool, hit labelKind, number int) {
 		o.load("r5", loadTCPFlags)
 		o.line("r5 &= 23")
 	case TestProtocol:
-		register = o.field("r6", o.policy.uses(TestProtocol, 2), loadProtocol)
+		register, value = o.protocol(t.Value, t.Not)
 	case TestSource:
-		if o.field("r7", o.policy.uses(TestSource, 2), loadSource) == "r7" {
+		register = "w5" // 32-bit compare: the immediate is sign-extended in 64
+		if o.field("r7", keptSource, loadSource) == "r7" {
 			register = "w7"
-		} else {
-			register = "w5" // 32-bit compare: the immediate is sign-extended in 64
 		}
 		value = swap32(t.Value)
 	case TestSourceNet:
@@ -241,10 +304,10 @@ func (o *printer) test(t *Test, last bool, hit labelKind, number int) {
 		o.line("r5 &= 16777215")
 		value = swap32(t.Value << 8)
 	case TestDestinationPort:
-		register = o.field("r8", o.portsUsed(), loadDestinationPort)
+		register = o.field("r8", keptDestinationPort, loadDestinationPort)
 		value = swap16(t.Value)
 	case TestSourcePort:
-		register = o.field("r9", o.policy.uses(TestSourcePort, 2), loadSourcePort)
+		register = o.field("r9", keptSourcePort, loadSourcePort)
 		value = swap16(t.Value)
 	}
 	o.decide(register, value, t.Not, last, hit, number)
@@ -252,12 +315,23 @@ func (o *printer) test(t *Test, last bool, hit labelKind, number int) {
 
 // field returns the register that holds a field, after loading it into r5 if
 // it is not kept.
-func (o *printer) field(kept string, isKept bool, from string) string {
-	if isKept {
+func (o *printer) field(kept string, register int, from string) string {
+	if o.loaded>>register&1 != 0 {
 		return kept
 	}
 	o.load("r5", from)
 	return "r5"
+}
+
+// protocol chooses how to compare the protocol: with the kept word, which also
+// rules fragments out, or with the byte. "Not this protocol" must not come out
+// true for a fragment of it, so it always looks at the byte.
+func (o *printer) protocol(number uint32, not bool) (register string, value uint32) {
+	if o.loaded>>keptProtocol&1 != 0 && !not {
+		return "w6", number << protocolShift
+	}
+	o.load("r5", loadProtocol)
+	return "r5", number
 }
 
 // decide ends an equality test.
@@ -310,9 +384,11 @@ func (o *printer) earlierPort(i int) bool {
 func (o *printer) attribute(a telemetry.Attribute, not, last bool, hit labelKind, number int) {
 	switch {
 	case a == telemetry.AttributeUDP:
-		o.decide(o.field("r6", o.policy.uses(TestProtocol, 2), loadProtocol), telemetry.ProtocolUDP, not, last, hit, number)
+		register, value := o.protocol(telemetry.ProtocolUDP, not)
+		o.decide(register, value, not, last, hit, number)
 	case a == telemetry.AttributeTCP:
-		o.decide(o.field("r6", o.policy.uses(TestProtocol, 2), loadProtocol), telemetry.ProtocolTCP, not, last, hit, number)
+		register, value := o.protocol(telemetry.ProtocolTCP, not)
+		o.decide(register, value, not, last, hit, number)
 	case a >= telemetry.AttributeLong64 && a <= telemetry.AttributeLong1024:
 		o.long(a.Threshold()+1, not, last, hit, number)
 	case a >= telemetry.AttributeSeen4 && a <= telemetry.AttributeSeen64:

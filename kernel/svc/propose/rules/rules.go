@@ -42,13 +42,16 @@ func (p *Proposer) Propose(s *telemetry.Snapshot, k int, text []byte) int {
 		p.scan(s)
 		p.ports(s)
 		p.splits(s)
-	case 2: // open connections only where somebody listens; datagrams likewise
-		p.scan(s)
+	case 2: // datagrams only where somebody listens: their refusal costs most
 		p.datagrams(s)
 	case 3:
 		p.ports(s)
-	case 4:
+	case 4: // the sources alone; without any, connections and datagrams
 		p.sources(s)
+		if !p.policy.Drops() {
+			p.scan(s)
+			p.datagrams(s)
+		}
 	case 5:
 		p.closed(s)
 	}

@@ -40,6 +40,10 @@ const (
 	// Measured guests run on the instruction count with fixed seed and clock, get
 	// their whole job before they start, and report out. See canonicalFlags.
 	Measured
+	// Counted guests are live, and their instructions are counted: they take
+	// commands in the host's time and repeat nothing, but what their monitors see
+	// as cost is instructions and not how busy the host is. Their CPUs take turns.
+	Counted
 )
 
 // Spec is a guest to be started.

@@ -112,7 +112,7 @@ func (s UpSpec) guests() ([]Spec, error) {
 			one := Spec{Name: fmt.Sprintf("%s-%d", target, i), Target: target, Mode: Live,
 				Seed: s.Seed + uint64(len(specs)), Network: s.Network, GDB: true}
 			if !IsLinux(target) {
-				one.CPUs, one.Job = s.CPUs, s.Job
+				one.CPUs, one.Job, one.Mode = s.CPUs, s.Job, Counted
 				if one.CPUs == 0 {
 					one.CPUs = 4
 				}

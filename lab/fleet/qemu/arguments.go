@@ -55,9 +55,12 @@ func arguments(spec fleet.Spec, token string, p paths) []string {
 	if line := commandLine(spec); line != "" {
 		a = append(a, "-append", line)
 	}
-	if spec.Mode == fleet.Measured {
+	switch spec.Mode {
+	case fleet.Measured:
 		a = append(a, canonicalFlags...)
-	} else {
+	case fleet.Counted:
+		a = append(a, "-icount", "shift=0,sleep=on", "-seed", strconv.FormatUint(spec.Seed, 10))
+	default:
 		a = append(a, "-accel", "tcg,thread=multi", "-seed", strconv.FormatUint(spec.Seed, 10))
 	}
 	return append(a, devices(spec, p)...)

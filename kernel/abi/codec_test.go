@@ -1,3 +1,6 @@
+// Every record against the standard library's reading of it; frames and jobs,
+// good, damaged and arbitrary.
+
 package abi
 
 import (

@@ -1,3 +1,5 @@
+// Exports of the control thread: find frames, answer what the services answer.
+
 package main
 
 import (

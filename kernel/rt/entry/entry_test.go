@@ -1,3 +1,5 @@
+// The exports as C calls them, on the host, against a kernel that records.
+
 package main
 
 import (

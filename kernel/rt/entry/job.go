@@ -1,3 +1,5 @@
+// The export that judges a job before C reads any of it.
+
 package main
 
 import "github.com/kingly-os/go-kernel/kernel/abi"

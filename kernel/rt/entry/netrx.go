@@ -1,3 +1,5 @@
+// The export on the packet path.
+
 package main
 
 import "github.com/kingly-os/go-kernel/kernel/abi"

@@ -1,3 +1,5 @@
+// Exports of the pipeline's thread, and the reset of every service.
+
 package main
 
 import (

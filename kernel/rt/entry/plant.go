@@ -1,3 +1,5 @@
+// The fault on purpose: a real panic in a real service.
+
 package main
 
 import "github.com/kingly-os/go-kernel/kernel/abi"

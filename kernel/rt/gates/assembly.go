@@ -1,3 +1,5 @@
+// Gate C, and the disassembly that gates C and F read.
+
 package gates
 
 import (

@@ -1,3 +1,6 @@
+// One planted violation for each gate, built with the kernel's own toolchain,
+// and clean code that must pass them all.
+
 package gates
 
 import (

@@ -1,3 +1,5 @@
+// Gate E: what standard Go says about the same sources.
+
 package gates
 
 import (

@@ -1,3 +1,5 @@
+// Gate F's answer to calls through pointers: which functions they can reach.
+
 package gates
 
 import (

@@ -1,3 +1,5 @@
+// Gate D: the source, with types, against the list of what a service may do.
+
 package gates
 
 import (

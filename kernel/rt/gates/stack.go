@@ -1,3 +1,5 @@
+// Gate F: frames of the compiler summed along the calls of the linked kernel.
+
 package gates
 
 import (

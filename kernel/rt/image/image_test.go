@@ -1,3 +1,5 @@
+// Links small kernels with the real tools and looks at what became of them.
+
 package image
 
 import (

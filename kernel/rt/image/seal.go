@@ -1,3 +1,5 @@
+// The digest: computed over the flat image, written into it and into the ELF file.
+
 package image
 
 import (

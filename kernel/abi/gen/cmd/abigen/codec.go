@@ -1,3 +1,5 @@
+// The Go face: Put, Get, sizes, and names of the enumerations.
+
 package main
 
 import (

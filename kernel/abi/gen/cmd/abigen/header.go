@@ -1,3 +1,5 @@
+// The C face: abi.h.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// The generated files are fresh, C accepts them, and padding is refused.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// Names of Go as names of C and as words.
+
 package main
 
 import (

@@ -21,7 +21,7 @@ type execVerb struct {
 	Memory int      `default:"1024" help:"Memory of the guest in MiB."`
 	Put    []string `help:"More files for the guest, as HOSTPATH:GUESTPATH." placeholder:"FILE"`
 	Env    []string `help:"Environment of the program, as NAME=VALUE." placeholder:"NAME=VALUE" sep:"none"`
-	Args   []string `arg:"" name:"cmd" passthrough:"" help:"-- CMD ARGS: a static linux/arm64 program on this machine, and its arguments."`
+	Args   []string `arg:"" optional:"" name:"cmd" passthrough:"" help:"-- CMD ARGS: a static linux/arm64 program on this machine, and its arguments."`
 }
 
 func (execVerb) Help() string {
@@ -85,10 +85,11 @@ func (v execVerb) run(e *env) (int, error) {
 			return 0, err
 		}
 	}
-	return v.execute(e, machine, guest.ExecRequest{Path: remote, Arguments: arguments[1:], Environment: v.Env, Directory: "/tmp"})
+	return execute(e, machine, arguments[0], guest.ExecRequest{Path: remote, Arguments: arguments[1:], Environment: v.Env, Directory: "/tmp"})
 }
 
-func (v execVerb) execute(e *env, machine fleet.Instance, request guest.ExecRequest) (int, error) {
+// execute runs the program; name is what the caller called it.
+func execute(e *env, machine fleet.Instance, name string, request guest.ExecRequest) (int, error) {
 	exit, err := machine.Control().Exec(e.ctx, request, e.stdin, e.stdout, e.stderr)
 	switch {
 	case e.ctx.Err() != nil:
@@ -100,11 +101,11 @@ func (v execVerb) execute(e *env, machine fleet.Instance, request guest.ExecRequ
 		}
 		return 0, err
 	case exit.ExitCode == -1 && exit.Signal == int32(syscall.ENOEXEC):
-		return 0, fmt.Errorf("%s is not a linux/arm64 program (build it with GOARCH=arm64 CGO_ENABLED=0)", request.Path)
+		return 0, fmt.Errorf("%s is not a linux/arm64 program (build it with GOARCH=arm64 CGO_ENABLED=0)", name)
 	case exit.ExitCode == -1 && exit.Signal == int32(syscall.ENOENT):
-		return 0, fmt.Errorf("%s does not start: it needs a dynamic loader the guest does not have; link it statically", request.Path)
+		return 0, fmt.Errorf("%s does not start: it needs a dynamic loader the guest does not have; link it statically", name)
 	case exit.ExitCode == -1:
-		return 0, fmt.Errorf("%s does not start: %w", request.Path, syscall.Errno(exit.Signal))
+		return 0, fmt.Errorf("%s does not start: %w", name, syscall.Errno(exit.Signal))
 	}
 	return int(exit.ExitCode), nil
 }

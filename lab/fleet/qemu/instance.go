@@ -292,7 +292,7 @@ func (g *instance) registered() bool {
 
 // serve opens the sockets that let other processes attach to a live guest.
 func (g *instance) serve() {
-	if g.spec.Mode != fleet.Live {
+	if g.spec.Mode == fleet.Measured {
 		return
 	}
 	serveOn(g, g.paths.console(), g.console.attach)

@@ -290,6 +290,9 @@ func (g *Generator) packetLoad() {
 // near is an offset inside the checked bytes, at their edge, or just past it.
 func (g *Generator) near(size int) int16 {
 	last := g.checked - size
+	if g.source.OneIn(60) {
+		return -1 - int16(g.source.Below(8))
+	}
 	if g.source.OneIn(25) {
 		return int16(last + g.source.Below(3))
 	}

@@ -23,12 +23,13 @@
 // that, and a busy CPU cannot starve the test: entered only grows, and the
 // snapshot does not.
 //
-// Reader and publisher may be the same CPU (a publisher preempted by net.rx,
-// or the reverse never: net.rx does not publish); the argument is the same.
+// Reader and publisher may share a CPU (net.rx preempts a publisher); the
+// argument is the same.
 #include "core/hook/hook.h"
 
 #include "arch/arm64/arch.h"
 #include "core/hook/internal.h"
+#include "core/hook/path.h"
 #include "core/lib/string.h"
 #include "core/log/log.h"
 #include "core/mem/page.h"

@@ -50,16 +50,7 @@ extern struct hook_cpu hook_cpus[ABI_CPU_MAX];
 
 bool ring_init(struct ring *ring);
 void ring_reset(struct ring *ring);
-void ring_write(struct ring *ring, uint32_t cpu,
-		const struct abi_net_rx_context *context, const uint8_t *packet,
-		uint32_t bytes, const struct hook_decision *decision,
-		uint8_t outcome, uint32_t cost_insn);
-
 bool flow_init(struct flow_table *table);
 void flow_reset(struct flow_table *table);
-// Counts the packet and fills the context's flow fields; zero for a packet
-// without an IPv4 source address.
-void flow_touch(struct flow_table *table, const uint8_t *packet, uint32_t bytes,
-		const struct hook_decision *decision, struct abi_net_rx_context *context);
 
 #endif

@@ -46,61 +46,6 @@ void ring_reset(struct ring *ring)
 	}
 }
 
-// The first bytes of the packet, in whole words that overlap at the end rather
-// than in a loop: the snap is on the path of every packet. Bytes past the count
-// keep what an older event left there.
-static uint32_t copy_snap(uint8_t *snap, const uint8_t *packet, uint32_t bytes)
-{
-	if (bytes >= ABI_EVENT_SNAP_BYTES) {
-		__builtin_memcpy(snap, packet, ABI_EVENT_SNAP_BYTES);
-		return ABI_EVENT_SNAP_BYTES;
-	}
-	if (bytes >= 64) {
-		__builtin_memcpy(snap, packet, 64);
-		__builtin_memcpy(snap + bytes - 24, packet + bytes - 24, 24);
-	} else if (bytes >= 32) {
-		__builtin_memcpy(snap, packet, 32);
-		__builtin_memcpy(snap + bytes - 32, packet + bytes - 32, 32);
-	} else {
-		memcpy(snap, packet, bytes);
-	}
-	return bytes;
-}
-_Static_assert(ABI_EVENT_SNAP_BYTES == 64 + 24, "copy_snap covers 64 to 87 bytes");
-
-void ring_write(struct ring *ring, uint32_t cpu,
-		const struct abi_net_rx_context *context, const uint8_t *packet,
-		uint32_t bytes, const struct hook_decision *decision,
-		uint8_t outcome, uint32_t cost_insn)
-{
-	struct abi_ring_header *header = ring->header;
-	struct abi_net_rx_event *event;
-	uint64_t head;
-
-	if (header == 0) {
-		return;
-	}
-	head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
-	if (head - load_acquire(&header->tail) >= ABI_RING_EVENTS) {
-		__atomic_store_n(&header->lost, header->lost + 1, __ATOMIC_RELAXED);
-		return;
-	}
-	event = &ring->events[head & (ABI_RING_EVENTS - 1)];
-	event->sequence = decision->sequence;
-	event->time_ns = decision->time_ns;
-	event->cost_insn = cost_insn;
-	event->slot_version = decision->slot_version;
-	event->flow_packets = context->flow_packets;
-	event->flow_age_ns = context->flow_age_ns;
-	event->packet_bytes = (uint16_t)bytes;
-	event->snap_bytes = (uint16_t)copy_snap(event->snap, packet, bytes);
-	event->cpu = (uint8_t)cpu;
-	event->action = (uint8_t)decision->action;
-	event->outcome = outcome;
-	event->flags = decision->flags;
-	store_release(&header->head, head + 1);
-}
-
 static void trace_offer(const struct abi_net_rx_event *event)
 {
 	uint64_t head = __atomic_load_n(&trace.head, __ATOMIC_RELAXED);

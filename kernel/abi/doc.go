@@ -8,6 +8,8 @@
 // implicit padding, and a number once published keeps its meaning.
 package abi
 
+//go:generate go run ./gen/cmd/abigen -abi .
+
 // Version is the revision of everything in this package. Frames and jobs that
 // carry another one are refused with ErrVersion.
 const Version = 1

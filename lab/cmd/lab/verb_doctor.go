@@ -31,7 +31,7 @@ type check struct {
 const (
 	diskFreeMin    = 4 << 30 // toolchain, kernels and caches from empty
 	memoryFreeMin  = 1 << 30 // four guests of 256 MiB
-	pageAddress    = "127.0.0.1:8420"
+	pageAddress    = "127.0.0.1:7180"
 	qemuOldestGood = "7.2"
 )
 
@@ -178,7 +178,7 @@ func checkState(asked string) check {
 }
 
 func checkPort(address string) check {
-	c := check{Name: "port", OK: true, Detail: address + " is free for the page", Fix: "lab up --page 127.0.0.1:0"}
+	c := check{Name: "port", OK: true, Detail: address + " is free for the page", Fix: "lab up --listen 127.0.0.1:0"}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		c.OK, c.Detail = false, address+" is taken (a running lab?): "+err.Error()

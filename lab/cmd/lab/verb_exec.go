@@ -85,11 +85,11 @@ func (v execVerb) run(e *env) (int, error) {
 			return 0, err
 		}
 	}
-	return execute(e, machine, arguments[0], guest.ExecRequest{Path: remote, Arguments: arguments[1:], Environment: v.Env, Directory: "/tmp"})
+	return runIn(e, machine, arguments[0], guest.ExecRequest{Path: remote, Arguments: arguments[1:], Environment: v.Env, Directory: "/tmp"})
 }
 
-// execute runs the program; name is what the caller called it.
-func execute(e *env, machine fleet.Instance, name string, request guest.ExecRequest) (int, error) {
+// runIn runs the program; name is what the caller called it.
+func runIn(e *env, machine fleet.Instance, name string, request guest.ExecRequest) (int, error) {
 	exit, err := machine.Control().Exec(e.ctx, request, e.stdin, e.stdout, e.stderr)
 	switch {
 	case e.ctx.Err() != nil:

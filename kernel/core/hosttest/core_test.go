@@ -59,11 +59,10 @@ var build = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	m.Run() // go test itself ends the process with its result
 	if binary, err := build(); err == nil {
 		os.RemoveAll(filepath.Dir(binary))
 	}
-	os.Exit(code)
 }
 
 func start(t testing.TB) *core {

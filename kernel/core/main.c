@@ -36,8 +36,7 @@ static void drivers_init(void)
 static void report(void)
 {
 	log_line("boot: %u cpus, %llu KiB free, text %llu KiB, w^x %s", cpu_count(),
-		 (unsigned long long)page_free_bytes() >> 10,
-		 (unsigned long long)mmu_census.executable_bytes >> 10,
+		 (unsigned long long)page_free_bytes() >> 10, (unsigned long long)mmu_census.executable_bytes >> 10,
 		 mmu_wxorx_verified ? "verified" : "NOT verified");
 }
 

@@ -38,8 +38,7 @@ uint64_t arch_now_ns(void)
 	if (ns_per_tick != 0) {
 		return ticks * ns_per_tick;
 	}
-	return ticks / ticks_per_second * NS_PER_SECOND +
-	       ticks % ticks_per_second * NS_PER_SECOND / ticks_per_second;
+	return ticks / ticks_per_second * NS_PER_SECOND + ticks % ticks_per_second * NS_PER_SECOND / ticks_per_second;
 }
 
 // Rounded up, so that the alarm never fires before its deadline.

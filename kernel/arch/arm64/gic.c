@@ -57,9 +57,7 @@ static void poll_clear(uint8_t *base, uint32_t offset, uint32_t bits)
 void gic_init(void)
 {
 	distributor = mmio_map(board.gic_distributor_physical, board.gic_distributor_bytes);
-	redistributors =
-		mmio_map(board.gic_redistributor_physical,
-			 (uint64_t)board.cpus * GICR_FRAMES_BYTES);
+	redistributors = mmio_map(board.gic_redistributor_physical, (uint64_t)board.cpus * GICR_FRAMES_BYTES);
 	write32(distributor, GICD_CTLR, GICD_CTLR_AFFINITY);
 	poll_clear(distributor, GICD_CTLR, GICD_CTLR_PENDING);
 	// All shared interrupts to group 1; routes default to CPU 0 (affinity 0).
@@ -87,8 +85,7 @@ static uint8_t *redistributor_of(uint64_t affinity)
 			break;
 		}
 	}
-	panic("interrupt controller: no redistributor for affinity %llx",
-	      (unsigned long long)affinity);
+	panic("interrupt controller: no redistributor for affinity %llx", (unsigned long long)affinity);
 }
 
 void gic_init_cpu(void)
@@ -132,8 +129,7 @@ void gic_disable(unsigned intid)
 void gic_set_cpu(unsigned intid, unsigned cpu)
 {
 	if (intid >= GIC_INTID_SHARED) {
-		*(volatile uint64_t *)(distributor + GICD_IROUTER + 8ull * intid) =
-			percpu[cpu].affinity;
+		*(volatile uint64_t *)(distributor + GICD_IROUTER + 8ull * intid) = percpu[cpu].affinity;
 	}
 }
 
@@ -142,9 +138,8 @@ void gic_set_cpu(unsigned intid, unsigned cpu)
 void gic_send(unsigned cpu, unsigned sgi)
 {
 	uint64_t affinity = percpu[cpu].affinity;
-	uint64_t value = 1ull << (affinity & 0xf) | (affinity >> 8 & 0xff) << 16 |
-			 (uint64_t)sgi << 24 | (affinity >> 16 & 0xff) << 32 |
-			 (affinity >> 32 & 0xff) << 48;
+	uint64_t value = 1ull << (affinity & 0xf) | (affinity >> 8 & 0xff) << 16 | (uint64_t)sgi << 24 |
+			 (affinity >> 16 & 0xff) << 32 | (affinity >> 32 & 0xff) << 48;
 
 	// What the target is to see must be visible before the interrupt is.
 	__asm__ volatile("dsb ishst\n\tmsr ICC_SGI1R_EL1, %0\n\tisb" ::"r"(value) : "memory");

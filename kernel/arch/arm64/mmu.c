@@ -40,12 +40,10 @@
 #define ENTRY_NO_KERNEL_EXECUTE (1ull << 53)
 #define ENTRY_NO_USER_EXECUTE (1ull << 54)
 
-#define RIGHTS_DATA                                                                                \
-	(ENTRY_SHARED | ENTRY_ACCESSED | ENTRY_NO_KERNEL_EXECUTE | ENTRY_NO_USER_EXECUTE)
+#define RIGHTS_DATA (ENTRY_SHARED | ENTRY_ACCESSED | ENTRY_NO_KERNEL_EXECUTE | ENTRY_NO_USER_EXECUTE)
 #define RIGHTS_RODATA (RIGHTS_DATA | ENTRY_READONLY)
 #define RIGHTS_TEXT (ENTRY_SHARED | ENTRY_ACCESSED | ENTRY_READONLY | ENTRY_NO_USER_EXECUTE)
-#define RIGHTS_DEVICE                                                                              \
-	(ENTRY_DEVICE | ENTRY_ACCESSED | ENTRY_NO_KERNEL_EXECUTE | ENTRY_NO_USER_EXECUTE)
+#define RIGHTS_DEVICE (ENTRY_DEVICE | ENTRY_ACCESSED | ENTRY_NO_KERNEL_EXECUTE | ENTRY_NO_USER_EXECUTE)
 
 typedef uint64_t table[ENTRIES];
 
@@ -95,8 +93,7 @@ static uint64_t *table_below(uint64_t *entry)
 }
 
 // Fill entries of one table; returns the bytes covered.
-static uint64_t fill(uint64_t *entries, unsigned level, uint64_t physical, uint64_t bytes,
-		     uint64_t rights)
+static uint64_t fill(uint64_t *entries, unsigned level, uint64_t physical, uint64_t bytes, uint64_t rights)
 {
 	uint64_t step = LEVEL_BYTES(level);
 	uint64_t first = physical >> LEVEL_SHIFT(level) & (ENTRIES - 1);
@@ -119,14 +116,12 @@ static void map(uint64_t physical, uint64_t bytes, uint64_t rights)
 
 	while (bytes > 0) {
 		unsigned level = 1;
-		while (level < LAST_LEVEL &&
-		       (physical % LEVEL_BYTES(level) != 0 || bytes < LEVEL_BYTES(level))) {
+		while (level < LAST_LEVEL && (physical % LEVEL_BYTES(level) != 0 || bytes < LEVEL_BYTES(level))) {
 			level++;
 		}
 		uint64_t *entries = root;
 		for (unsigned above = 0; above < level; above++) {
-			entries = table_below(
-				&entries[physical >> LEVEL_SHIFT(above) & (ENTRIES - 1)]);
+			entries = table_below(&entries[physical >> LEVEL_SHIFT(above) & (ENTRIES - 1)]);
 		}
 		// Small pages only up to where a larger block could begin.
 		uint64_t run = bytes;
@@ -150,8 +145,7 @@ static void map_stacks(void)
 {
 	for (unsigned slot = 0; slot < STACK_SLOTS; slot++) {
 		uint64_t physical = virt_to_phys(stack_slots) + (uint64_t)slot * STACK_SLOT_BYTES;
-		map(physical + STACK_GUARD_BYTES, STACK_SLOT_BYTES - STACK_GUARD_BYTES,
-		    RIGHTS_DATA);
+		map(physical + STACK_GUARD_BYTES, STACK_SLOT_BYTES - STACK_GUARD_BYTES, RIGHTS_DATA);
 	}
 }
 
@@ -170,8 +164,7 @@ void *mmio_map(uint64_t physical, uint64_t bytes)
 static bool census(uint64_t entry, unsigned level)
 {
 	bool writable = (entry & ENTRY_READONLY) == 0;
-	bool executable = (entry & ENTRY_NO_KERNEL_EXECUTE) == 0 ||
-			  (entry & ENTRY_NO_USER_EXECUTE) == 0;
+	bool executable = (entry & ENTRY_NO_KERNEL_EXECUTE) == 0 || (entry & ENTRY_NO_USER_EXECUTE) == 0;
 
 	if (executable) {
 		mmu_census.executable_bytes += LEVEL_BYTES(level);
@@ -233,8 +226,7 @@ void mmu_init(void)
 	__asm__ volatile("dc cvac, %0\n\tdsb sy" ::"r"(&kernel_root_physical) : "memory");
 	// Old and new table agree on every address in use, and differ in block
 	// size: strict hardware wants this step made from the identity map.
-	__asm__ volatile("msr ttbr1_el1, %0\n\tisb\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::"r"(
-				 kernel_root_physical)
+	__asm__ volatile("msr ttbr1_el1, %0\n\tisb\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::"r"(kernel_root_physical)
 			 : "memory");
 	mmu_drop_identity();
 	mmu_wxorx_verified = mmu_verify_wxorx();

@@ -22,8 +22,7 @@ _Static_assert(THREADS_MAX == STACK_THREADS, "a stack for each thread");
 _Static_assert(STACK_SLOTS == STACK_THREADS + 2 * CPUS_MAX, "two stacks for each CPU");
 _Static_assert(STACK_SLOT_BYTES == 1 << STACK_SLOT_SHIFT, "slot size");
 _Static_assert(__builtin_offsetof(struct percpu, current) == PERCPU_CURRENT, "");
-_Static_assert(__builtin_offsetof(struct percpu, exception_stack_top) == PERCPU_EXCEPTION_STACK,
-	       "");
+_Static_assert(__builtin_offsetof(struct percpu, exception_stack_top) == PERCPU_EXCEPTION_STACK, "");
 _Static_assert(__builtin_offsetof(struct percpu, cpu) == 16, "boot.S reads it there");
 _Static_assert(__builtin_offsetof(struct thread, saved) == THREAD_SAVED, "");
 _Static_assert(__builtin_offsetof(struct thread, guard) == THREAD_GUARD, "");
@@ -129,8 +128,7 @@ void smp_start(void)
 	for (unsigned cpu = 1; cpu < board.cpus; cpu++) {
 		cpu_prepare(cpu, board.cpu_affinity[cpu]);
 		smp_wmb();
-		int64_t code = psci_cpu_on(percpu[cpu].affinity,
-					   virt_to_phys((void *)secondary_entry),
+		int64_t code = psci_cpu_on(percpu[cpu].affinity, virt_to_phys((void *)secondary_entry),
 					   (uint64_t)&percpu[cpu]);
 		if (code != 0) {
 			panic("cpu %u does not start: firmware says %lld", cpu, (long long)code);

@@ -18,12 +18,11 @@ void board_init(uint64_t tree_physical)
 {
 	struct fdt tree;
 
-	if (tree_physical < BOOT_MEMORY_PHYSICAL ||
-	    tree_physical >= BOOT_MEMORY_PHYSICAL + BOOT_MEMORY_BYTES) {
+	if (tree_physical < BOOT_MEMORY_PHYSICAL || tree_physical >= BOOT_MEMORY_PHYSICAL + BOOT_MEMORY_BYTES) {
 		panic("board: no device tree at %llx", (unsigned long long)tree_physical);
 	}
-	int code = fdt_open(&tree, phys_to_virt(tree_physical),
-			    BOOT_MEMORY_PHYSICAL + BOOT_MEMORY_BYTES - tree_physical);
+	int code =
+		fdt_open(&tree, phys_to_virt(tree_physical), BOOT_MEMORY_PHYSICAL + BOOT_MEMORY_BYTES - tree_physical);
 	if (code == FDT_OK) {
 		code = board_read_tree(&board, &tree);
 	}

@@ -67,19 +67,16 @@ static bool holds(struct text list, const char *wanted)
 }
 
 // Entry `index` of a node's reg; false when it is not there.
-static bool reg(const struct node *node, const struct node *parent, uint32_t index,
-		uint64_t *address, uint64_t *bytes)
+static bool reg(const struct node *node, const struct node *parent, uint32_t index, uint64_t *address, uint64_t *bytes)
 {
 	uint32_t cells = parent->address_cells + parent->size_cells;
 	uint32_t first = index * cells;
 
-	if (parent->address_cells == 0 || cells > 4 ||
-	    (uint64_t)(first + cells) * 4 > node->reg.bytes) {
+	if (parent->address_cells == 0 || cells > 4 || (uint64_t)(first + cells) * 4 > node->reg.bytes) {
 		return false;
 	}
 	*address = fdt_number(node->reg.data, node->reg.bytes, first, parent->address_cells);
-	*bytes = fdt_number(node->reg.data, node->reg.bytes, first + parent->address_cells,
-			    parent->size_cells);
+	*bytes = fdt_number(node->reg.data, node->reg.bytes, first + parent->address_cells, parent->size_cells);
 	return true;
 }
 
@@ -89,8 +86,7 @@ static unsigned intid(const struct node *node, uint32_t index)
 	uint32_t kind = fdt_cell(node->interrupts.data, node->interrupts.bytes, first);
 	uint32_t number = fdt_cell(node->interrupts.data, node->interrupts.bytes, first + 1);
 
-	if ((uint64_t)(first + GIC_CELLS) * 4 > node->interrupts.bytes ||
-	    number > GIC_NUMBER_MAX) {
+	if ((uint64_t)(first + GIC_CELLS) * 4 > node->interrupts.bytes || number > GIC_NUMBER_MAX) {
 		return 0;
 	}
 	return number + (kind == 0 ? GIC_SHARED_BASE : GIC_PRIVATE_BASE);
@@ -109,8 +105,7 @@ static void end_virtio(struct board_info *out, const struct node *node, const st
 {
 	struct board_virtio *slot = &out->virtio[out->virtio_count];
 
-	if (out->virtio_count < BOARD_VIRTIO_MAX &&
-	    reg(node, parent, 0, &slot->physical, &slot->bytes)) {
+	if (out->virtio_count < BOARD_VIRTIO_MAX && reg(node, parent, 0, &slot->physical, &slot->bytes)) {
 		slot->intid = intid(node, 0);
 		out->virtio_count++;
 	}
@@ -153,8 +148,7 @@ static void end_node(struct board_info *out, const struct node *node, const stru
 		}
 	} else if (holds(node->compatible, "arm,armv8-timer")) {
 		out->timer_virtual_intid = intid(node, TIMER_VIRTUAL_INDEX);
-	} else if (holds(node->compatible, "arm,psci-1.0") ||
-		   holds(node->compatible, "arm,psci-0.2")) {
+	} else if (holds(node->compatible, "arm,psci-1.0") || holds(node->compatible, "arm,psci-0.2")) {
 		out->psci_smc = holds(node->method, "smc");
 	}
 }
@@ -212,8 +206,7 @@ static int walk(struct reader *reader, const struct fdt *tree)
 			return event < 0 ? event : FDT_OK;
 		}
 		if (event == FDT_EVENT_BEGIN) {
-			*node = (struct node){
-				.name = cursor.name, .address_cells = 2, .size_cells = 1};
+			*node = (struct node){.name = cursor.name, .address_cells = 2, .size_cells = 1};
 		} else if (event == FDT_EVENT_END) {
 			// The depth is the parent's already.
 			end_node(reader->out, node + 1, node);
@@ -235,9 +228,8 @@ static bool inside_memory(const struct board_info *out, uint64_t physical, uint6
 
 static int check(struct board_info *out)
 {
-	if (out->cpus == 0 || out->memory_bytes == 0 || out->uart_physical == 0 ||
-	    out->gic_distributor_physical == 0 || out->gic_redistributor_physical == 0 ||
-	    out->timer_virtual_intid == 0) {
+	if (out->cpus == 0 || out->memory_bytes == 0 || out->uart_physical == 0 || out->gic_distributor_physical == 0 ||
+	    out->gic_redistributor_physical == 0 || out->timer_virtual_intid == 0) {
 		return BOARD_ERR_INCOMPLETE;
 	}
 	if ((out->memory_physical & PAGE_MASK) != 0 || (out->memory_bytes & PAGE_MASK) != 0 ||

@@ -91,8 +91,7 @@ bool exercise_start(void)
 	}
 	for (uint32_t i = 0; i < EXERCISES; i++) {
 		if (named(&exercises[i], name, bytes)) {
-			thread_create("exercise", thread, (void *)&exercises[i],
-				      SCHED_PRIORITY_CONTROL, 0, 0);
+			thread_create("exercise", thread, (void *)&exercises[i], SCHED_PRIORITY_CONTROL, 0, 0);
 			return true;
 		}
 	}

@@ -105,8 +105,7 @@ const char *exercise_guard(void)
 
 	memset(parties, 0, sizeof(parties));
 	for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
-		thread_create("faulty", fault_together, &parties[cpu], SCHED_PRIORITY_PIPELINE,
-			      (int)cpu, 0);
+		thread_create("faulty", fault_together, &parties[cpu], SCHED_PRIORITY_PIPELINE, (int)cpu, 0);
 	}
 	for (unsigned cpu = 0; cpu < cpu_count(); cpu++) {
 		if (!event_wait_timeout(&parties[cpu].done, PATIENCE_NS)) {
@@ -153,8 +152,7 @@ const char *exercise_guard_overflow(void)
 static void fill_fp(uint64_t seed)
 {
 	__asm__ volatile(".arch_extension fp\n\t.arch_extension simd\n\t"
-			 "dup v0.2d, %0\n\tdup v7.2d, %0\n\tdup v8.2d, %0\n\tdup v31.2d, %0" ::"r"(
-				 seed));
+			 "dup v0.2d, %0\n\tdup v7.2d, %0\n\tdup v8.2d, %0\n\tdup v31.2d, %0" ::"r"(seed));
 }
 
 static bool check_fp(uint64_t seed)
@@ -194,8 +192,8 @@ const char *exercise_fp(void)
 	memset(parties, 0, sizeof(parties));
 	// More than one per CPU, so that they must share the registers.
 	for (unsigned i = 0; i < CPUS_MAX; i++) {
-		thread_create("fp", use_fp, &parties[i], SCHED_PRIORITY_LOW,
-			      (int)(i % 2 == 0 ? 0 : cpu_count() - 1), THREAD_FP);
+		thread_create("fp", use_fp, &parties[i], SCHED_PRIORITY_LOW, (int)(i % 2 == 0 ? 0 : cpu_count() - 1),
+			      THREAD_FP);
 	}
 	for (unsigned i = 0; i < CPUS_MAX; i++) {
 		if (!event_wait_timeout(&parties[i].done, PATIENCE_NS)) {

@@ -65,8 +65,7 @@ const char *exercise_slices(void)
 
 	for (unsigned i = 0; i < SPINNERS; i++) {
 		spinners[i] = (struct spinner){.done = EVENT_INITIAL};
-		if (thread_create("slice", spin, &spinners[i], SCHED_PRIORITY_LOW, (int)last_cpu(),
-				  0) == NULL) {
+		if (thread_create("slice", spin, &spinners[i], SCHED_PRIORITY_LOW, (int)last_cpu(), 0) == NULL) {
 			return "no thread left";
 		}
 	}

@@ -67,8 +67,7 @@ int fdt_open(struct fdt *tree, const void *blob, uint64_t bytes_available)
 		.strings_at = big_endian(header + HEADER_STRINGS_AT),
 		.strings_bytes = big_endian(header + HEADER_STRINGS_BYTES_AT),
 	};
-	if (tree->structure_at % CELL_BYTES != 0 ||
-	    !block_fits(tree->structure_at, tree->structure_bytes, total) ||
+	if (tree->structure_at % CELL_BYTES != 0 || !block_fits(tree->structure_at, tree->structure_bytes, total) ||
 	    !block_fits(tree->strings_at, tree->strings_bytes, total)) {
 		return FDT_ERR_LAYOUT;
 	}
@@ -148,8 +147,7 @@ static int property(struct fdt_cursor *cursor)
 	uint32_t name_at = big_endian(here(cursor) + CELL_BYTES);
 	skip(cursor, 2 * CELL_BYTES);
 	if (name_at >= tree->strings_bytes ||
-	    name_length(tree->blob + tree->strings_at + name_at, tree->strings_bytes - name_at) <
-		    0) {
+	    name_length(tree->blob + tree->strings_at + name_at, tree->strings_bytes - name_at) < 0) {
 		return FDT_ERR_TRUNCATED;
 	}
 	cursor->name = (const char *)tree->blob + tree->strings_at + name_at;
@@ -198,8 +196,7 @@ uint32_t fdt_cell(const uint8_t *data, uint32_t bytes, uint32_t index)
 
 uint64_t fdt_number(const uint8_t *data, uint32_t bytes, uint32_t index, uint32_t cells)
 {
-	if (cells == 0 || cells > 2 || bytes / CELL_BYTES < cells ||
-	    index > bytes / CELL_BYTES - cells) {
+	if (cells == 0 || cells > 2 || bytes / CELL_BYTES < cells || index > bytes / CELL_BYTES - cells) {
 		return 0;
 	}
 	uint64_t value = 0;

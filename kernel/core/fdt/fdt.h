@@ -16,16 +16,16 @@ enum fdt_code {
 	FDT_ERR_MAGIC = -2,
 	FDT_ERR_VERSION = -3,   // not readable as version 17
 	FDT_ERR_LAYOUT = -4,    // blocks overlap the header or are misaligned
-	FDT_ERR_TOKEN = -5,     // unknown token, or one where it cannot be
-	FDT_ERR_DEPTH = -6,     // nested deeper than FDT_DEPTH_MAX
-	FDT_ERR_SIZE = -7,      // the header's size is beyond FDT_BYTES_MAX
+	FDT_ERR_TOKEN = -5,	    // unknown token, or one where it cannot be
+	FDT_ERR_DEPTH = -6,	    // nested deeper than FDT_DEPTH_MAX
+	FDT_ERR_SIZE = -7,	   // the header's size is beyond FDT_BYTES_MAX
 };
 
 enum fdt_event {
 	FDT_EVENT_BEGIN = 1, // node: name
 	FDT_EVENT_PROPERTY,  // name, data, bytes
 	FDT_EVENT_END,       // of a node
-	FDT_EVENT_DONE,      // end of the tree
+	FDT_EVENT_DONE,	// end of the tree
 };
 
 struct fdt {

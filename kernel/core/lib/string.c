@@ -46,8 +46,7 @@ void *memmove(void *to, const void *from, size_t bytes)
 		return memcpy(to, from, bytes);
 	}
 	for (; bytes >= WORD_BYTES; bytes -= WORD_BYTES) {
-		*(word *)(target + bytes - WORD_BYTES) =
-			*(const word *)(source + bytes - WORD_BYTES);
+		*(word *)(target + bytes - WORD_BYTES) = *(const word *)(source + bytes - WORD_BYTES);
 	}
 	while (bytes > 0) {
 		bytes--;

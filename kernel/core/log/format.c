@@ -41,8 +41,7 @@ static void put_text(struct output *out, const char *text, uint32_t width)
 	}
 }
 
-static void put_number(struct output *out, uint64_t value, uint32_t base, bool negative,
-		       struct conversion conversion)
+static void put_number(struct output *out, uint64_t value, uint32_t base, bool negative, struct conversion conversion)
 {
 	char digits[DIGITS_MAX];
 	uint32_t count = 0;
@@ -104,16 +103,12 @@ static const char *convert(struct output *out, const char *at, va_list *argument
 		put(out, (char)va_arg(*arguments, int));
 		break;
 	case 'd':
-		put_signed(out,
-			   conversion.longs ? va_arg(*arguments, int64_t)
-					    : va_arg(*arguments, int32_t),
+		put_signed(out, conversion.longs ? va_arg(*arguments, int64_t) : va_arg(*arguments, int32_t),
 			   conversion);
 		break;
 	case 'u':
 	case 'x':
-		put_number(out,
-			   conversion.longs ? va_arg(*arguments, uint64_t)
-					    : va_arg(*arguments, uint32_t),
+		put_number(out, conversion.longs ? va_arg(*arguments, uint64_t) : va_arg(*arguments, uint32_t),
 			   *at == 'u' ? 10 : 16, false, conversion);
 		break;
 	case 'p':

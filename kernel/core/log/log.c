@@ -41,8 +41,7 @@ void log_seize(void)
 {
 	uint32_t ticket = __atomic_fetch_add(&console_lock.next, 1, __ATOMIC_RELAXED);
 
-	for (int i = 0; i < PANIC_LOCK_POLLS && load_acquire(&console_lock.serving) != ticket;
-	     i++) {
+	for (int i = 0; i < PANIC_LOCK_POLLS && load_acquire(&console_lock.serving) != ticket; i++) {
 		arch_relax();
 	}
 }

@@ -79,8 +79,7 @@ void buddy_add(struct buddy *buddy, uint64_t first, uint64_t count)
 	}
 	while (count > 0) {
 		unsigned order = 0;
-		while (order < PAGE_ORDER_MAX && (first & ((2ull << order) - 1)) == 0 &&
-		       2ull << order <= count) {
+		while (order < PAGE_ORDER_MAX && (first & ((2ull << order) - 1)) == 0 && 2ull << order <= count) {
 			order++;
 		}
 		release(buddy, first, order);

@@ -25,8 +25,7 @@ static struct spinlock pages_lock;
 
 static struct span span_of(uint64_t base, uint64_t physical, uint64_t bytes)
 {
-	return (struct span){(physical - base) / PAGE_BYTES,
-			     (physical - base + bytes + PAGE_BYTES - 1) / PAGE_BYTES};
+	return (struct span){(physical - base) / PAGE_BYTES, (physical - base + bytes + PAGE_BYTES - 1) / PAGE_BYTES};
 }
 
 static void sort(struct span *spans, unsigned count)

@@ -9,8 +9,7 @@
 
 bool pool_init(struct pool *pool, void *storage, uint64_t storage_bytes, uint64_t object_bytes)
 {
-	if (object_bytes == 0 || object_bytes > storage_bytes ||
-	    (uintptr_t)storage % POOL_ALIGNMENT != 0) {
+	if (object_bytes == 0 || object_bytes > storage_bytes || (uintptr_t)storage % POOL_ALIGNMENT != 0) {
 		return false;
 	}
 	object_bytes = (object_bytes + POOL_ALIGNMENT - 1) & ~(uint64_t)(POOL_ALIGNMENT - 1);
@@ -45,8 +44,7 @@ bool pool_give(struct pool *pool, void *object)
 {
 	uintptr_t offset = (uintptr_t)object - (uintptr_t)pool->storage;
 
-	if (offset >= pool->carved * pool->object_bytes || offset % pool->object_bytes != 0 ||
-	    pool->used == 0) {
+	if (offset >= pool->carved * pool->object_bytes || offset % pool->object_bytes != 0 || pool->used == 0) {
 		return false;
 	}
 	*(void **)object = pool->free;

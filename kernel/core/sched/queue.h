@@ -21,7 +21,7 @@ struct run_queue {
 	struct thread *sleepers; // by deadline, earliest first
 	struct thread *idle;
 	struct thread *exited; // left its stack in the switch under way
-	uint64_t alarm_ns;     // what the timer is set to; UINT64_MAX = off
+	uint64_t alarm_ns;	   // what the timer is set to; UINT64_MAX = off
 	uint64_t slice_end_ns; // 0 = no equal waits
 	bool slice_over;
 	uint64_t idle_since_ns, idle_ns;

@@ -112,8 +112,7 @@ static void set_alarm(struct run_queue *queue, uint64_t now_ns)
 	}
 }
 
-static void account(struct run_queue *queue, struct thread *from, struct thread *to,
-		    uint64_t now_ns)
+static void account(struct run_queue *queue, struct thread *from, struct thread *to, uint64_t now_ns)
 {
 	if (from == queue->idle) {
 		store_release(&queue->idle_ns, queue->idle_ns + now_ns - queue->idle_since_ns);
@@ -215,8 +214,7 @@ void sched_preempt(void)
 	if (slice_over) {
 		queue->slice_end_ns = 0;
 	}
-	if (better_ready(queue, current->priority) ||
-	    (slice_over && equal_ready(queue, current->priority))) {
+	if (better_ready(queue, current->priority) || (slice_over && equal_ready(queue, current->priority))) {
 		step_back(queue);
 		return;
 	}

@@ -32,8 +32,8 @@ struct thread;
 
 // NULL when all THREADS_MAX are in use. cpu -1: the online CPU with fewest
 // threads. `name` is kept by reference.
-struct thread *thread_create(const char *name, void (*entry)(void *), void *argument,
-			     unsigned priority, int cpu, unsigned flags);
+struct thread *thread_create(const char *name, void (*entry)(void *), void *argument, unsigned priority, int cpu,
+			     unsigned flags);
 _Noreturn void thread_exit(void);
 void thread_yield(void);
 void thread_sleep_ns(uint64_t nanoseconds);

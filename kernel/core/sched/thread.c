@@ -74,11 +74,10 @@ static void fill_in(struct thread *thread, unsigned place, void (*entry)(void *)
 	}
 }
 
-struct thread *thread_create(const char *name, void (*entry)(void *), void *argument,
-			     unsigned priority, int cpu, unsigned flags)
+struct thread *thread_create(const char *name, void (*entry)(void *), void *argument, unsigned priority, int cpu,
+			     unsigned flags)
 {
-	if (priority == SCHED_PRIORITY_IDLE || priority > SCHED_PRIORITY_HIGHEST ||
-	    cpu >= CPUS_MAX) {
+	if (priority == SCHED_PRIORITY_IDLE || priority > SCHED_PRIORITY_HIGHEST || cpu >= CPUS_MAX) {
 		panic("thread_create: %s: priority %u, cpu %d", name, priority, cpu);
 	}
 	uint64_t state = spin_lock_irqsave(&threads_lock);

@@ -14,7 +14,7 @@ enum thread_state {
 	THREAD_UNUSED = 0,
 	THREAD_READY,    // in its CPU's run queue
 	THREAD_RUNNING,
-	THREAD_WAITING,  // for an event; also in the sleepers if it has a deadline
+	THREAD_WAITING,	// for an event; also in the sleepers if it has a deadline
 	THREAD_SLEEPING,
 	THREAD_EXITED,   // until its CPU has left its stack
 };
@@ -28,7 +28,7 @@ struct fp_state {
 
 struct thread {
 	uint64_t saved[SAVED_WORDS]; // read by switch.S
-	struct guard_link *guard;    // innermost guard_call; read by guard.S
+	struct guard_link *guard;	  // innermost guard_call; read by guard.S
 	const char *name;
 	enum thread_state state; // written under the run queue lock
 	uint8_t priority;
@@ -36,7 +36,7 @@ struct thread {
 	uint8_t flags;
 	bool in_sleepers;
 	bool reporting_fault; // between containment and the end of fault_contained
-	struct thread *next;        // in a run queue
+	struct thread *next;	     // in a run queue
 	struct thread *next_waiter; // of the event; a timed-out waiter is in both lists
 	struct thread *next_sleeper;
 	uint64_t stack_top;

@@ -65,8 +65,7 @@ static bool on_stack_of(const struct thread *thread, const void *address)
 	return at % 16 == 0 && at < top && at >= top - STACK_SLOT_BYTES + STACK_GUARD_BYTES;
 }
 
-static void keep(struct thread *thread, const struct guard_link *guard,
-		 const struct trap_frame *frame, uint32_t cause)
+static void keep(struct thread *thread, const struct guard_link *guard, const struct trap_frame *frame, uint32_t cause)
 {
 	struct guard_fault *fault = &thread->fault;
 	uint32_t frames = 0;
@@ -101,9 +100,8 @@ struct guard_link *guard_accept(const struct trap_frame *frame, uint32_t entry)
 	// Not contained: interrupt handlers, faults of fault_contained itself,
 	// and code that masked interrupts since the guard began, because it may
 	// hold a lock that nobody would release.
-	if (guard == NULL || this_cpu()->irq_depth != 0 || thread->reporting_fault ||
-	    entry == TRAP_ENTRY_UNEXPECTED || !on_stack_of(thread, guard) ||
-	    irq_state_masked(frame->state) != irq_state_masked(guard->interrupts)) {
+	if (guard == NULL || this_cpu()->irq_depth != 0 || thread->reporting_fault || entry == TRAP_ENTRY_UNEXPECTED ||
+	    !on_stack_of(thread, guard) || irq_state_masked(frame->state) != irq_state_masked(guard->interrupts)) {
 		return NULL;
 	}
 	keep(thread, guard, frame, fault_cause(frame, entry));
@@ -115,9 +113,8 @@ static void log_fault(const struct guard_fault *fault)
 	uint64_t offset;
 	const char *name = symbol_lookup(fault->pc, &offset);
 
-	log_line("fault: service %s on cpu %u in %s+%llx, cause %u, esr %llx, far %llx",
-		 service_name(fault->service), fault->cpu, name, (unsigned long long)offset,
-		 fault->cause, (unsigned long long)fault->syndrome,
+	log_line("fault: service %s on cpu %u in %s+%llx, cause %u, esr %llx, far %llx", service_name(fault->service),
+		 fault->cpu, name, (unsigned long long)offset, fault->cause, (unsigned long long)fault->syndrome,
 		 (unsigned long long)fault->address);
 	for (uint32_t i = 0; i < fault->frames; i++) {
 		name = symbol_lookup(fault->trace[i], &offset);

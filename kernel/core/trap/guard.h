@@ -42,8 +42,7 @@ typedef uint64_t (*guard_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint6
 // fault_contained. Nests; thread context only. Interrupts must be in the same
 // state when the service faults as they were here, else the kernel panics:
 // a service that faults below a C lock cannot be contained.
-int guard_call(guard_function function, const uint64_t arguments[6], uint64_t *result,
-	       unsigned service);
+int guard_call(guard_function function, const uint64_t arguments[6], uint64_t *result, unsigned service);
 
 // Called on the thread after containment, outside the failed guard. A fault
 // of a guarded call made from here is a kernel panic. The weak default logs.

@@ -45,8 +45,7 @@ static void begin(void)
 
 	irq_save();
 	uint32_t self = cpu_id() + 1;
-	if (!__atomic_compare_exchange_n(&panicking, &nobody, self, 0, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE)) {
+	if (!__atomic_compare_exchange_n(&panicking, &nobody, self, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
 		if (nobody != self) {
 			panic_stop();
 		}
@@ -63,8 +62,7 @@ static void print_place(const char *what, uint64_t address)
 	uint64_t offset;
 	const char *name = symbol_lookup(address, &offset);
 
-	log_seized("panic: %s %016llx %s+%llx", what, (unsigned long long)address, name,
-		   (unsigned long long)offset);
+	log_seized("panic: %s %016llx %s+%llx", what, (unsigned long long)address, name, (unsigned long long)offset);
 }
 
 static void print_trace(uint64_t frame_pointer)
@@ -92,17 +90,15 @@ static void print_thread(void)
 
 	log_seized("panic: cpu %u thread %s service %s irq_depth %u at %llu ns", cpu_id(),
 		   thread != NULL ? thread->name : "(boot)",
-		   service_name(guard != NULL ? (unsigned)guard->service : SERVICE_NONE),
-		   this_cpu()->irq_depth, (unsigned long long)arch_now_ns());
+		   service_name(guard != NULL ? (unsigned)guard->service : SERVICE_NONE), this_cpu()->irq_depth,
+		   (unsigned long long)arch_now_ns());
 }
 
 static void print_registers(const struct trap_frame *frame)
 {
 	for (unsigned i = 0; i < 30; i += 3) {
-		log_seized("panic: x%u %016llx x%u %016llx x%u %016llx", i,
-			   (unsigned long long)frame->x[i], i + 1,
-			   (unsigned long long)frame->x[i + 1], i + 2,
-			   (unsigned long long)frame->x[i + 2]);
+		log_seized("panic: x%u %016llx x%u %016llx x%u %016llx", i, (unsigned long long)frame->x[i], i + 1,
+			   (unsigned long long)frame->x[i + 1], i + 2, (unsigned long long)frame->x[i + 2]);
 	}
 }
 
@@ -141,9 +137,8 @@ _Noreturn void panic_with_frame(const struct trap_frame *frame, const char *why)
 	print_thread();
 	print_place("pc", frame->pc);
 	print_place("lr", frame->x[30]);
-	log_seized("panic: esr %llx far %llx spsr %llx sp %016llx",
-		   (unsigned long long)frame->syndrome, (unsigned long long)frame->address,
-		   (unsigned long long)frame->state, (unsigned long long)frame->sp);
+	log_seized("panic: esr %llx far %llx spsr %llx sp %016llx", (unsigned long long)frame->syndrome,
+		   (unsigned long long)frame->address, (unsigned long long)frame->state, (unsigned long long)frame->sp);
 	print_registers(frame);
 	print_trace(frame->x[29]);
 	end();

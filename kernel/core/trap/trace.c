@@ -19,8 +19,7 @@ static bool is_record(uint64_t address)
 {
 	uint64_t at = address - (uint64_t)stack_slots;
 
-	return address % 16 == 0 && address >= (uint64_t)stack_slots &&
-	       at < (uint64_t)STACK_SLOTS * STACK_SLOT_BYTES &&
+	return address % 16 == 0 && address >= (uint64_t)stack_slots && at < (uint64_t)STACK_SLOTS * STACK_SLOT_BYTES &&
 	       at % STACK_SLOT_BYTES >= STACK_GUARD_BYTES;
 }
 

@@ -24,8 +24,7 @@ void pl011_write(const char *bytes, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t polls = 0;
-		while ((*(volatile uint32_t *)(registers + PL011_FLAGS) &
-			PL011_FLAGS_TRANSMIT_FULL) != 0 &&
+		while ((*(volatile uint32_t *)(registers + PL011_FLAGS) & PL011_FLAGS_TRANSMIT_FULL) != 0 &&
 		       polls < PL011_POLLS_MAX) {
 			polls++;
 		}

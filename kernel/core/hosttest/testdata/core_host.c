@@ -43,8 +43,7 @@ static void make_fence(void)
 	uint8_t *span = mmap(NULL, BLOB_BYTES_MAX + HOST_PAGE_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (span == MAP_FAILED ||
-	    mprotect(span + BLOB_BYTES_MAX, HOST_PAGE_BYTES, PROT_NONE) != 0) {
+	if (span == MAP_FAILED || mprotect(span + BLOB_BYTES_MAX, HOST_PAGE_BYTES, PROT_NONE) != 0) {
 		abort();
 	}
 	fence_end = span + BLOB_BYTES_MAX;
@@ -65,18 +64,16 @@ static void answer_tree(uint32_t bytes)
 		printf("%d\n", code);
 		return;
 	}
-	printf("0 cpus %u memory %llx+%llx uart %llx/%u virtio %u", info.cpus,
-	       (unsigned long long)info.memory_physical, (unsigned long long)info.memory_bytes,
-	       (unsigned long long)info.uart_physical, info.uart_intid, info.virtio_count);
+	printf("0 cpus %u memory %llx+%llx uart %llx/%u virtio %u", info.cpus, (unsigned long long)info.memory_physical,
+	       (unsigned long long)info.memory_bytes, (unsigned long long)info.uart_physical, info.uart_intid,
+	       info.virtio_count);
 	if (info.virtio_count > 0) {
-		printf(" first %llx/%u", (unsigned long long)info.virtio[0].physical,
-		       info.virtio[0].intid);
+		printf(" first %llx/%u", (unsigned long long)info.virtio[0].physical, info.virtio[0].intid);
 	}
 	printf(" gic %llx %llx timer %u initrd %llx+%llx smc %d affinity",
-	       (unsigned long long)info.gic_distributor_physical,
-	       (unsigned long long)info.gic_redistributor_physical, info.timer_virtual_intid,
-	       (unsigned long long)info.initrd_physical, (unsigned long long)info.initrd_bytes,
-	       info.psci_smc);
+	       (unsigned long long)info.gic_distributor_physical, (unsigned long long)info.gic_redistributor_physical,
+	       info.timer_virtual_intid, (unsigned long long)info.initrd_physical,
+	       (unsigned long long)info.initrd_bytes, info.psci_smc);
 	for (unsigned i = 0; i < info.cpus; i++) {
 		printf(" %llx", (unsigned long long)info.cpu_affinity[i]);
 	}
@@ -90,8 +87,7 @@ static void answer_tree(uint32_t bytes)
 
 static uint32_t word_at(const uint8_t *at)
 {
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-	       (uint32_t)at[3] << 24;
+	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
 // Commands of two words: 0 order -> first page or -1; 1 page -> 1 or 0;
@@ -131,9 +127,8 @@ static void answer_pool(uint32_t bytes)
 	static struct pool pool;
 	static uint8_t storage[POOL_OBJECTS * 48 + 5] __attribute__((aligned(16)));
 
-	if (pool_init(&pool, storage + 1, sizeof(storage) - 1, 40) ||
-	    pool_init(&pool, storage, 8, 40) || pool_init(&pool, storage, sizeof(storage), 0) ||
-	    !pool_init(&pool, storage, sizeof(storage), 40)) {
+	if (pool_init(&pool, storage + 1, sizeof(storage) - 1, 40) || pool_init(&pool, storage, 8, 40) ||
+	    pool_init(&pool, storage, sizeof(storage), 0) || !pool_init(&pool, storage, sizeof(storage), 40)) {
 		printf("init\n");
 		return;
 	}
@@ -164,8 +159,7 @@ static int same_line(const char *format, ...)
 	int expected = vsnprintf(theirs, sizeof(theirs), format, again);
 	va_end(again);
 	va_end(arguments);
-	if (bytes != (uint32_t)expected + 1 || ours[bytes - 1] != '\n' ||
-	    memcmp(ours, theirs, (size_t)expected) != 0) {
+	if (bytes != (uint32_t)expected + 1 || ours[bytes - 1] != '\n' || memcmp(ours, theirs, (size_t)expected) != 0) {
 		printf("%s -> %.*s", format, (int)bytes, ours);
 		return 0;
 	}
@@ -176,12 +170,11 @@ static void answer_format(void)
 {
 	char ours[8];
 	int good = same_line("plain") && same_line("%d %d %d", 0, -1, 2147483647) &&
-		   same_line("%u %x", 4294967295u, 0xdeadbeefu) &&
-		   same_line("%08x|%8d", 0x1f, -42) &&
+		   same_line("%u %x", 4294967295u, 0xdeadbeefu) && same_line("%08x|%8d", 0x1f, -42) &&
 		   same_line("%016llx %llu", 0x123456789abcdefull, ~0ull) &&
 		   same_line("%lld %ld", -9223372036854775807ll - 1, -5l) &&
-		   same_line("%5u|%05u|%5d|%05d", 7u, 7u, -7, -7) &&
-		   same_line("%s%% %c", "text", 'z') && same_line("%zu", (size_t)99);
+		   same_line("%5u|%05u|%5d|%05d", 7u, 7u, -7, -7) && same_line("%s%% %c", "text", 'z') &&
+		   same_line("%zu", (size_t)99);
 
 	if (!good) {
 		putchar('\n');
@@ -216,8 +209,7 @@ static void answer_string(uint32_t seed)
 		}
 		int a = kernel_memcmp(ours + from, ours + to, bytes);
 		int b = memcmp(theirs + from, theirs + to, bytes);
-		if (memcmp(ours, theirs, sizeof(ours)) != 0 || (a < 0) != (b < 0) ||
-		    (a > 0) != (b > 0)) {
+		if (memcmp(ours, theirs, sizeof(ours)) != 0 || (a < 0) != (b < 0) || (a > 0) != (b > 0)) {
 			printf("round %d\n", round);
 			return;
 		}

@@ -87,6 +87,9 @@ $(KERNEL_OUT)/first.elf: $(KERNEL_OBJECTS) $(KERNEL_OUT)/services.o kernel/board
 images/out/kernel.img: $(KERNEL_OUT)/first.elf $(KERNEL_OUT)/kernelimage
 	@$(STEP) "linking the kernel" $(MAKE) --no-print-directory kernel-link
 
+# One recipe makes both; this line is for who asks for the other by name.
+images/out/kernel.elf: images/out/kernel.img ;
+
 # Second link, with names; then the flat image, then its digest into both.
 .PHONY: kernel-link
 kernel-link:

@@ -13,6 +13,10 @@ type bpfVerb struct {
 	Run bpfRunVerb `cmd:"" help:"Run one program and print r0."`
 }
 
+func (bpfVerb) Help() string {
+	return "Example:\n\n  printf 'r0 = 7\\nexit\\n' | lab asm | lab bpf run"
+}
+
 // bpfRunVerb runs a program on a piece of memory: the shape of RFC 9669's
 // conformance tests.
 type bpfRunVerb struct {

@@ -23,7 +23,7 @@ struct percpu {
 	uint64_t affinity;  // MPIDR affinity fields, as PSCI and the GIC want them
 	void *redistributor;
 	bool online;
-};
+} __attribute__((aligned(64))); // a cache line of its own
 
 extern struct percpu percpu[CPUS_MAX];
 

@@ -37,7 +37,7 @@
 #define ENTRY_READONLY (1ull << 7)
 #define ENTRY_SHARED (3ull << 8)
 #define ENTRY_ACCESSED (1ull << 10)
-#define ENTRY_NO_KERNEL_EXECUTE (1ull << 53)
+#define ENTRY_NO_KERNEL_EXECUTE MMU_NO_EXECUTE
 #define ENTRY_NO_USER_EXECUTE (1ull << 54)
 
 #define RIGHTS_DATA (ENTRY_SHARED | ENTRY_ACCESSED | ENTRY_NO_KERNEL_EXECUTE | ENTRY_NO_USER_EXECUTE)
@@ -193,6 +193,22 @@ static bool verify_table(const uint64_t *entries, unsigned level)
 		}
 	}
 	return good;
+}
+
+uint64_t *mmu_leaf(const void *address)
+{
+	uint64_t *entries = tables[0];
+
+	for (unsigned level = 0;; level++) {
+		uint64_t *entry = &entries[(uint64_t)address >> LEVEL_SHIFT(level) & (ENTRIES - 1)];
+		if ((*entry & ENTRY_VALID) == 0) {
+			return 0;
+		}
+		if (level == LAST_LEVEL || (*entry & ENTRY_TABLE) != ENTRY_TABLE) {
+			return entry;
+		}
+		entries = phys_to_virt(*entry & ENTRY_ADDRESS);
+	}
 }
 
 // Walks what the hardware walks: the root is read back from TTBR1_EL1, and the

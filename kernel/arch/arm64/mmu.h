@@ -16,6 +16,11 @@ void mmu_init(void);
 // Walk every table; false if any page is both writable and executable.
 bool mmu_verify_wxorx(void);
 
+// The entry that maps an address, for exercises; NULL where nothing is mapped.
+// Bit 53 of it keeps the kernel from executing there.
+uint64_t *mmu_leaf(const void *address);
+#define MMU_NO_EXECUTE (1ull << 53)
+
 // Set by mmu_init when the walk found no such page.
 extern bool mmu_wxorx_verified;
 

@@ -8,7 +8,7 @@ struct trap_frame {
 	uint64_t x[31];
 	uint64_t sp;
 	uint64_t pc;	     // ELR_EL1
-	uint64_t state;	// SPSR_EL1
+	uint64_t state; // SPSR_EL1
 	uint64_t syndrome; // ESR_EL1, synchronous faults only
 	uint64_t address;  // FAR_EL1, synchronous faults only
 };

@@ -23,6 +23,7 @@ static const struct exercise exercises[] = {
 	{"sleep", exercise_sleep},
 	{"exit", exercise_exit},
 	{"pages", exercise_pages},
+	{"wxorx", exercise_wxorx},
 	{"guard", exercise_guard},
 	{"guard-nested", exercise_guard_nested},
 	{"guard-overflow", exercise_guard_overflow},

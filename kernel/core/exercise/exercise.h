@@ -16,6 +16,7 @@ const char *exercise_preempt(void);
 const char *exercise_events(void);
 const char *exercise_sleep(void);
 const char *exercise_pages(void);
+const char *exercise_wxorx(void);
 const char *exercise_guard(void);
 const char *exercise_guard_nested(void);
 const char *exercise_guard_overflow(void);

@@ -6,22 +6,93 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/verify"
 )
 
-// Operations of the fast loop. Arithmetic and comparisons keep the order of
-// RFC 9669's operation nibble, so an operation is a sum: base + nibble.
+// Operations of the fast loop: what filters are made of. The names ending in
+// Equal and NotEqual that begin with hotPacket are pairs or triples found in
+// nearly every filter, run in one turn: a load, a swap, a comparison. So are
+// hotMoveAdd64 (rA = rB; rA += K), hotMoveAddGreater64 (and if rA > rC goto)
+// and hotMoveExit (r0 = K; exit).
 const (
-	opAdd64K  = 0x00 // + nibble 0..c: the 64-bit operations with an immediate
-	opAdd64X  = 0x10 // the same with a register
-	opAdd32K  = 0x20
-	opAdd32X  = 0x30
-	opJump64K = 0x40 // + nibble 1..d: comparisons
-	opJump64X = 0x50
-	opJump32K = 0x60
-	opJump32X = 0x70
+	hotAdd64K = iota
+	hotAdd64X
+	hotSub64X
+	hotAnd64K
+	hotAnd64X
+	hotOr64X
+	hotLsh64K
+	hotRsh64K
+	hotMove64K
+	hotMove64X
+	hotAdd32K
+	hotAdd32X
+	hotAnd32K
+	hotLsh32K
+	hotRsh32K
+	hotMove32K
+	hotMove32X
+	hotJumpEqual64K
+	hotJumpNotEqual64K
+	hotJumpGreater64K
+	hotJumpGreaterEqual64K
+	hotJumpLess64K
+	hotJumpLessEqual64K
+	hotJumpSet64K
+	hotJumpSignedGreater64K
+	hotJumpSignedLess64K
+	hotJumpEqual64X
+	hotJumpNotEqual64X
+	hotJumpGreater64X
+	hotJumpGreaterEqual64X
+	hotJumpLess64X
+	hotJumpLessEqual64X
+	hotJumpEqual32K
+	hotJumpNotEqual32K
+	hotJumpGreater32K
+	hotJumpLess32K
+	hotJumpSet32K
+	hotGoto
+	hotExit
+	hotMoveExit
+	hotMoveAdd64
+	hotMoveAddGreater64
+	hotPacketStart
+	hotPacketEnd
+	hotPacket8
+	hotPacket16
+	hotPacket32
+	hotPacket64
+	hotPacket16Big
+	hotPacket8Equal
+	hotPacket8NotEqual
+	hotPacket16Equal
+	hotPacket16NotEqual
+	hotPacket32Equal
+	hotPacket32NotEqual
+	hotPacket16BigEqual
+	hotPacket16BigNotEqual
+	hotBig16
+	hotStack64
+	hotStackStore64
+	hotCount
+)
 
-	opGoto = 0x40 // nibble 0 of the first comparison block
-	opExit = 0x49 // nibble 9: exit
+// Every other operation. Arithmetic and comparisons keep the order of RFC
+// 9669's operation nibble: opPlain + 16 * form + nibble, the forms being 64 and
+// 32 bits with an immediate or a register, first arithmetic, then jumps.
+const (
+	opPlain   = 0x40
+	opAdd64K  = opPlain + 0x00
+	opAdd64X  = opPlain + 0x10
+	opAdd32K  = opPlain + 0x20
+	opAdd32X  = opPlain + 0x30
+	opJump64K = opPlain + 0x40
+	opJump64X = opPlain + 0x50
+	opJump32K = opPlain + 0x60
+	opJump32X = opPlain + 0x70
+)
 
-	opSignedDivide64K = 0x80 + iota - 10
+const (
+	opSpecial         = 0xc0
+	opSignedDivide64K = opSpecial + iota - 1
 	opSignedDivide64X
 	opSignedDivide32K
 	opSignedDivide32X
@@ -34,33 +105,65 @@ const (
 	opMove32
 	opMove32From8
 	opMove32From16
-	opBig16
 	opBig32
 	opSwap64
 	opCut16
 	opCut32
 	opNothing
-	opPacketStart
-	opPacketEnd
-	opContext
-	opPacket8
-	opPacket16
-	opPacket32
-	opPacket64
-	opStack64
-	opLoad
+	opLoad // this and all behind it access memory
 	opLoadSigned
-	opStackStore64
+	opContext
 	opStore
 	opStoreK
-	// Pairs found in nearly every filter, run in one turn of the loop.
-	opMoveAdd64     // rA = rB; rA += K
-	opPacket16Big16 // rA = *(u16 *)(rB + o); rA = be16 rA
-	opMoveExit      // r0 = K; exit
-	opPacket8Equal  // rA = *(u8 *)(rB + o); if rA == K goto
-	opPacket8NotEqual
 	opFault // what unused entries hold
 )
+
+const _ = uint(opPlain - hotCount) // the hot ones must stay below
+
+// hotForm translates a plain operation to the fast loop's.
+type hotForm struct{ plain, hot uint8 }
+
+var hotForms = [...]hotForm{
+	{opAdd64K, hotAdd64K},
+	{opAdd64X, hotAdd64X},
+	{opAdd64X + bpf.OperationSub>>4, hotSub64X},
+	{opAdd64K + bpf.OperationAnd>>4, hotAnd64K},
+	{opAdd64X + bpf.OperationAnd>>4, hotAnd64X},
+	{opAdd64X + bpf.OperationOr>>4, hotOr64X},
+	{opAdd64K + bpf.OperationLsh>>4, hotLsh64K},
+	{opAdd64K + bpf.OperationRsh>>4, hotRsh64K},
+	{opAdd64K + bpf.OperationMov>>4, hotMove64K},
+	{opAdd64X + bpf.OperationMov>>4, hotMove64X},
+	{opAdd32K, hotAdd32K},
+	{opAdd32X, hotAdd32X},
+	{opAdd32K + bpf.OperationAnd>>4, hotAnd32K},
+	{opAdd32K + bpf.OperationLsh>>4, hotLsh32K},
+	{opAdd32K + bpf.OperationRsh>>4, hotRsh32K},
+	{opAdd32K + bpf.OperationMov>>4, hotMove32K},
+	{opAdd32X + bpf.OperationMov>>4, hotMove32X},
+	{opJump64K + bpf.JumpEqual>>4, hotJumpEqual64K},
+	{opJump64K + bpf.JumpNotEqual>>4, hotJumpNotEqual64K},
+	{opJump64K + bpf.JumpGreater>>4, hotJumpGreater64K},
+	{opJump64K + bpf.JumpGreaterEqual>>4, hotJumpGreaterEqual64K},
+	{opJump64K + bpf.JumpLess>>4, hotJumpLess64K},
+	{opJump64K + bpf.JumpLessEqual>>4, hotJumpLessEqual64K},
+	{opJump64K + bpf.JumpSet>>4, hotJumpSet64K},
+	{opJump64K + bpf.JumpSignedGreater>>4, hotJumpSignedGreater64K},
+	{opJump64K + bpf.JumpSignedLess>>4, hotJumpSignedLess64K},
+	{opJump64X + bpf.JumpEqual>>4, hotJumpEqual64X},
+	{opJump64X + bpf.JumpNotEqual>>4, hotJumpNotEqual64X},
+	{opJump64X + bpf.JumpGreater>>4, hotJumpGreater64X},
+	{opJump64X + bpf.JumpGreaterEqual>>4, hotJumpGreaterEqual64X},
+	{opJump64X + bpf.JumpLess>>4, hotJumpLess64X},
+	{opJump64X + bpf.JumpLessEqual>>4, hotJumpLessEqual64X},
+	{opJump32K + bpf.JumpEqual>>4, hotJumpEqual32K},
+	{opJump32K + bpf.JumpNotEqual>>4, hotJumpNotEqual32K},
+	{opJump32K + bpf.JumpGreater>>4, hotJumpGreater32K},
+	{opJump32K + bpf.JumpLess>>4, hotJumpLess32K},
+	{opJump32K + bpf.JumpSet>>4, hotJumpSet32K},
+	{opJump64K + bpf.JumpAlways>>4, hotGoto},
+	{opJump64K + bpf.JumpExit>>4, hotExit},
+}
 
 // decode fills the entries. Jumps are translated from slots to entries.
 func (l *Loaded) decode(p verify.Program) abi.Code {
@@ -78,6 +181,12 @@ func (l *Loaded) decode(p verify.Program) abi.Code {
 			}
 			e.skip = uint16(entriesBetween(p, slot+1, target))
 			e.target = uint16(count+1) + e.skip
+		}
+		for _, form := range hotForms {
+			if e.operation == form.plain {
+				e.operation = form.hot
+				break
+			}
 		}
 		l.entries[count] = e
 		count++
@@ -125,7 +234,7 @@ func decodeOne(p verify.Program, slot int) (entry, int) {
 	case bpf.ClassJMP32:
 		e.operation = opJump32K + form + nibble
 		if instruction.Opcode == bpf.OpcodeGotoLong {
-			e.operation = opGoto
+			e.operation = opJump64K
 		}
 	case bpf.ClassLD:
 		if instruction.IsWide() {
@@ -184,7 +293,7 @@ func decodeSwap(instruction bpf.Instruction) uint8 {
 	swaps := instruction.Class() == bpf.ClassALU64 || instruction.FromRegister()
 	switch {
 	case instruction.Immediate == 16 && swaps:
-		return opBig16
+		return hotBig16
 	case instruction.Immediate == 32 && swaps:
 		return opBig32
 	case swaps:
@@ -206,9 +315,9 @@ func decodeLoad(instruction bpf.Instruction, access verify.Access, e entry) entr
 	}
 	switch access {
 	case verify.AccessPacketStart:
-		e.operation = opPacketStart
+		e.operation = hotPacketStart
 	case verify.AccessPacketEnd:
-		e.operation = opPacketEnd
+		e.operation = hotPacketEnd
 	case verify.AccessContext:
 		e.operation = opContext
 		e.immediate -= contextBase
@@ -216,17 +325,17 @@ func decodeLoad(instruction bpf.Instruction, access verify.Access, e entry) entr
 		e.immediate -= packetBase
 		switch e.size {
 		case 1:
-			e.operation = opPacket8
+			e.operation = hotPacket8
 		case 2:
-			e.operation = opPacket16
+			e.operation = hotPacket16
 		case 4:
-			e.operation = opPacket32
+			e.operation = hotPacket32
 		default:
-			e.operation = opPacket64
+			e.operation = hotPacket64
 		}
 	case verify.AccessStack:
 		if e.size == 8 {
-			e.operation = opStack64
+			e.operation = hotStack64
 			e.immediate -= stackBase
 		}
 	}
@@ -246,45 +355,73 @@ func decodeStore(instruction bpf.Instruction, access verify.Access, e entry) ent
 	e.operation = opStore
 	e.immediate = uint64(int64(instruction.Offset))
 	if access == verify.AccessStack && e.size == 8 {
-		e.operation = opStackStore64
+		e.operation = hotStackStore64
 		e.immediate -= stackBase
 	}
 	return e
 }
 
-// fuse replaces the first of a common pair by an operation that does both. The
-// second entry stays, for jumps that land on it. Steps still count two.
+// fuse replaces the first of a common pair or triple by an operation that does
+// all of it. The other entries stay, for jumps that land on them, and steps
+// still count each. Longer forms come from shorter ones, so it runs backwards.
 func (l *Loaded) fuse(count int) {
-	for index := 0; index+1 < count; index++ {
+	for index := count - 2; index >= 0; index-- {
 		first, second := &l.entries[index], &l.entries[index+1]
 		same := first.destination == second.destination
 		switch {
-		case first.operation == opAdd64X+bpf.OperationMov>>4 && second.operation == opAdd64K && same:
-			first.operation = opMoveAdd64
-			first.immediate = second.immediate
-		case first.operation == opPacket16 && second.operation == opBig16 && same:
-			first.operation = opPacket16Big16
-		case first.operation == opAdd64K+bpf.OperationMov>>4 && second.operation == opExit && first.destination == 0:
-			first.operation = opMoveExit
-		case first.operation == opAdd32K+bpf.OperationMov>>4 && second.operation == opExit && first.destination == 0:
-			first.operation = opMoveExit
-			first.immediate = uint64(uint32(first.immediate))
-		case first.operation == opPacket8 && same && comparesByte(second):
-			first.operation = opPacket8Equal
-			if second.operation&0x0f == bpf.JumpNotEqual>>4 {
-				first.operation = opPacket8NotEqual
+		case first.operation == hotMove64X && second.operation == hotAdd64K && same:
+			first.operation, first.immediate = hotMoveAdd64, second.immediate
+			if index+2 < count {
+				fuseCheck(first, &l.entries[index+2])
 			}
-			first.size = uint8(second.immediate)
-			first.target, first.skip = second.target, second.skip
+		case first.operation == hotMove64K && second.operation == hotExit && first.destination == 0:
+			first.operation = hotMoveExit
+		case first.operation == hotMove32K && second.operation == hotExit && first.destination == 0:
+			first.operation, first.immediate = hotMoveExit, uint64(uint32(first.immediate))
+		case first.operation == hotPacket16 && second.operation == hotBig16 && same:
+			first.operation = hotPacket16Big
+			if index+2 < count && comparesSmall(&l.entries[index+2], first.destination) {
+				fuseComparison(first, &l.entries[index+2], hotPacket16BigEqual, hotPacket16BigNotEqual)
+			}
+		case !comparesSmall(second, first.destination):
+		case first.operation == hotPacket8:
+			fuseComparison(first, second, hotPacket8Equal, hotPacket8NotEqual)
+		case first.operation == hotPacket16:
+			fuseComparison(first, second, hotPacket16Equal, hotPacket16NotEqual)
+		case first.operation == hotPacket32:
+			fuseComparison(first, second, hotPacket32Equal, hotPacket32NotEqual)
 		}
 	}
 }
 
-// comparesByte says that the entry is == or != with a number a byte can be.
-func comparesByte(e *entry) bool {
+// fuseCheck adds the comparison with the packet's end to `rA = rB; rA += K`.
+func fuseCheck(first, jump *entry) {
+	if jump.operation == hotJumpGreater64X && jump.destination == first.destination && jump.source != first.destination {
+		first.operation, first.size = hotMoveAddGreater64, jump.source
+		first.target, first.skip = jump.target, jump.skip
+	}
+}
+
+// comparesSmall says that the entry is == or != of this register with a number
+// that 32 bits hold without a sign: what a loaded field is compared with.
+func comparesSmall(e *entry, register uint8) bool {
 	switch e.operation {
-	case opJump64K + bpf.JumpEqual>>4, opJump64K + bpf.JumpNotEqual>>4, opJump32K + bpf.JumpEqual>>4, opJump32K + bpf.JumpNotEqual>>4:
-		return e.immediate <= 255
+	case hotJumpEqual64K, hotJumpNotEqual64K:
+		return e.destination == register && e.immediate <= 0x7fffffff
+	case hotJumpEqual32K, hotJumpNotEqual32K:
+		return e.destination == register
 	}
 	return false
+}
+
+// fuseComparison packs a load's offset and the number it is compared with:
+// the offset into the lowest 16 bits, the number into the upper half.
+func fuseComparison(first, jump *entry, equal, notEqual uint8) {
+	offset := first.immediate + packetBase
+	first.operation = equal
+	if jump.operation == hotJumpNotEqual64K || jump.operation == hotJumpNotEqual32K {
+		first.operation = notEqual
+	}
+	first.immediate = offset&0xffff | jump.immediate<<32
+	first.target, first.skip = jump.target, jump.skip
 }

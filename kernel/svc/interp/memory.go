@@ -10,9 +10,11 @@ import (
 // Memory by regions, for accesses whose region is not known beforehand and for
 // saying why one failed.
 
-// fault ends a run at a failed access.
-func (m *Machine) fault(pointer uint64, size uint64, steps uint32) (uint64, uint32) {
-	m.code = m.whyFault(pointer, size)
+// fault ends a run at a failed access; place counts from the packet's start.
+//
+//go:noinline
+func (m *Machine) fault(place uint64, size uint64, steps uint32) (uint64, uint32) {
+	m.code = m.whyFault(place+packetBase, size)
 	return 0, steps
 }
 

@@ -101,7 +101,7 @@ func (c *Campaign) Run(ctx context.Context) (*Outcome, error) {
 		return out, err
 	}
 	err = c.step(out, StepPropose, func() (detail string, err error) {
-		out.Proposals, detail, err = c.propose()
+		out.Proposals, detail, err = c.propose(ctx)
 		return detail, err
 	})
 	if err != nil {
@@ -187,7 +187,7 @@ func (c *Campaign) plan(out *Outcome) experiment.Plan {
 }
 
 // propose searches on a window of other seeds and adds what is planted.
-func (c *Campaign) propose() ([]Proposal, string, error) {
+func (c *Campaign) propose(ctx context.Context) ([]Proposal, string, error) {
 	training, err := Workload(c.Hook, derive(c.Seed, "training"), trainingPackets)
 	if err != nil {
 		return nil, "", err
@@ -196,6 +196,8 @@ func (c *Campaign) propose() ([]Proposal, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	calibration := ""
+	window.Costs, calibration = c.calibrate(ctx, training, window)
 	filters := propose.DefaultSearch.Run(derive(c.Seed, "proposer"), window, c.Candidates)
 	proposals := planted(derive(c.Seed, "plant"), window)
 	for i, filter := range filters {
@@ -207,8 +209,8 @@ func (c *Campaign) propose() ([]Proposal, string, error) {
 			Origin: "C source, compiled by clang", Object: object.Bytes})
 	}
 	s := propose.DefaultSearch
-	detail := fmt.Sprintf("%d mutants rehearsed on %d packets, %d kept, %d from C, %d planted losers",
-		s.Generations*s.Children, len(window.Packets), len(filters), len(c.Objects), len(propose.CheatNames))
+	detail := fmt.Sprintf("%d mutants rehearsed on %d packets, %d kept, %d from C, %d planted losers; %s",
+		s.Generations*s.Children, len(window.Packets), len(filters), len(c.Objects), len(propose.CheatNames), calibration)
 	return proposals, detail, nil
 }
 

@@ -115,7 +115,7 @@ func TestCampaign(t *testing.T) {
 	if want := []string{"Propose", "Verify", "Experiment", "Promote", "Swap into the fleet"}; !reflect.DeepEqual(steps, want) {
 		t.Errorf("steps %v", steps)
 	}
-	if arms := 3 + len(out.Proposals); guests != 2*arms {
+	if arms := 3 + len(out.Proposals); guests != 2*arms { // calibration is not part of the experiment
 		t.Errorf("%d guests for %d arms", guests, arms)
 	}
 	checkLedger(t, path, out)

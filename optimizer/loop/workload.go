@@ -16,7 +16,7 @@ const (
 	// DefaultPackets of a measured guest: enough for every family of the capture
 	// to occur hundreds of times, little enough for a guest to take under a second.
 	DefaultPackets  = 6144
-	trainingPackets = 4096
+	trainingPackets = 2048
 	calmShare       = 8 // one packet in so many comes before the scan starts
 )
 

@@ -64,6 +64,42 @@ func (m *Mutator) Mutate(n, mate *Node) *Node {
 	return n
 }
 
+// Learn changes the filter where a packet of the window says it is wrong: a
+// wanted packet that it drops gets an exception; where it drops none, an
+// unwanted one that it passes gets a rule. When it finds neither, it mutates.
+func (m *Mutator) Learn(n, mate *Node) *Node {
+	const draws = 48
+	for draw := range draws {
+		packet := &m.window.Packets[m.random.IntN(len(m.window.Packets))]
+		if dropped, _ := n.drops(packet); dropped != packet.Wanted || draw < draws/2 && !packet.Wanted {
+			continue // the filter is right about it, or errs where it costs less
+		}
+		field := []Field{FieldDestinationPort, FieldDestinationPort, FieldProtocol, FieldSource, FieldSourcePort, FieldTCPFlags}[m.random.IntN(6)]
+		value, ok := read(field, packet)
+		if !ok {
+			continue
+		}
+		changed := simplify(atLeaf(n, packet, func(leaf *Node) *Node {
+			return &Node{Test: &Test{Field: field, Value: value}, Then: &Node{Drop: !packet.Wanted}, Else: leaf}
+		}))
+		if changed.size() <= nodesMax && changed.depth() <= depthMax {
+			return changed
+		}
+	}
+	return m.Mutate(n, mate)
+}
+
+// atLeaf replaces the leaf that a packet reaches.
+func atLeaf(n *Node, packet *Seen, replace func(*Node) *Node) *Node {
+	if n.Test == nil {
+		return replace(n)
+	}
+	if holds, _ := n.Test.holds(packet); holds {
+		return &Node{Test: n.Test, Then: atLeaf(n.Then, packet, replace), Else: n.Else}
+	}
+	return &Node{Test: n.Test, Then: n.Then, Else: atLeaf(n.Else, packet, replace)}
+}
+
 // change applies one mutation at the node with this number, counted
 // depth-first.
 func (m *Mutator) change(n *Node, number int, mate *Node) *Node {

@@ -52,7 +52,7 @@ func TestEveryMutantAssembles(t *testing.T) {
 	mate := seeds["high-datagrams"]
 	for name, filter := range seeds {
 		for range 300 {
-			filter = mutator.Mutate(filter, mate)
+			filter = mutator.Learn(mutator.Mutate(filter, mate), mate)
 			if n := len(assemble(t, filter.Print())); n == 0 {
 				t.Fatalf("seed %d, from %s: an empty program of %s", seed, name, filter)
 			}
@@ -62,7 +62,7 @@ func TestEveryMutantAssembles(t *testing.T) {
 
 func TestSearchRepeatsWithItsSeed(t *testing.T) {
 	w := window(t, 1)
-	small := propose.Search{Generations: 8, Population: 12, Children: 32}
+	small := propose.Search{Generations: 8, Children: 32}
 	text := func(seed uint64) (all []string) {
 		for _, f := range small.Run(seed, w, 4) {
 			all = append(all, f.Root.String())
@@ -78,11 +78,12 @@ func TestSearchRepeatsWithItsSeed(t *testing.T) {
 	}
 }
 
-// TestSearchFindsLosslessFilters: over several seeds the best filter saves most
+// TestSearchFindsLosslessFilters: over several seeds the best filter drops most
 // of the junk nobody wants, and none loses a wanted packet.
 func TestSearchFindsLosslessFilters(t *testing.T) {
 	for seed := uint64(1); seed <= 5; seed++ {
 		w := window(t, seed)
+		w.Costs = propose.Costs{Unwanted: 890, Step: 13, Call: 120} // as calibrated on the kernel of 2026-11-22
 		unwanted := 0
 		for _, packet := range w.Packets {
 			if !packet.Wanted {
@@ -90,8 +91,8 @@ func TestSearchFindsLosslessFilters(t *testing.T) {
 			}
 		}
 		found := propose.DefaultSearch.Run(seed, w, 4)
-		if len(found) != 4 {
-			t.Fatalf("seed %d: %d filters", seed, len(found))
+		if len(found) == 0 {
+			t.Fatalf("seed %d: no filter", seed)
 		}
 		for _, f := range found {
 			if f.Rehearsal.WantedLost != 0 {
@@ -99,7 +100,7 @@ func TestSearchFindsLosslessFilters(t *testing.T) {
 			}
 		}
 		t.Logf("seed %d: best of the window drops %d of %d unwanted: %s", seed, found[0].Rehearsal.Dropped, unwanted, found[0].Root)
-		if found[0].Rehearsal.Dropped*2 < unwanted {
+		if found[0].Rehearsal.Dropped*10 < unwanted*8 {
 			t.Errorf("seed %d: the best filter drops %d of %d unwanted packets", seed, found[0].Rehearsal.Dropped, unwanted)
 		}
 	}

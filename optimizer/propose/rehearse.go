@@ -1,6 +1,9 @@
 package propose
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // drops evaluates the filter on a packet as its program would, and counts the
 // instructions that takes: the slow twin of Print, held against it in the tests
@@ -76,7 +79,6 @@ type Rehearsal struct {
 	Dropped    int // unwanted packets dropped: the gain
 	WantedLost int // wanted packets dropped: the loss
 	Steps      int // instructions of the program over all packets
-	behaviour  uint64
 }
 
 // Rehearse counts what a filter drops in the window.
@@ -85,31 +87,41 @@ func (w *Window) Rehearse(n *Node) Rehearsal {
 	for i := range w.Packets {
 		dropped, steps := n.drops(&w.Packets[i])
 		r.Steps += steps
-		bit := uint64(0)
 		switch {
 		case dropped && w.Packets[i].Wanted:
 			r.WantedLost++
-			bit = 1
 		case dropped:
 			r.Dropped++
-			bit = 1
 		}
-		r.behaviour = (r.behaviour ^ bit) * 0x100000001b3 // FNV-1a, one step a packet
 	}
 	return r
 }
 
-// What the search believes things cost, in machine instructions; measured on
-// the kernel of 2026-11-22. They order candidates, the fleet measures them.
-const (
-	costUnwanted = 470   // the default path for a packet nobody wants
-	costStep     = 12    // one instruction in the interpreter
-	costLoss     = 20000 // a wanted packet: worth more than many saved ones
-	costNode     = 1     // per packet: of equals, the smaller
-)
+// Costs are what the search believes things cost, in machine instructions. They
+// order candidates; the fleet measures them.
+type Costs struct {
+	Unwanted float64 // the default path for a packet nobody wants
+	Step     float64 // one instruction in the interpreter
+	Call     float64 // running a program at all; the same for every candidate
+}
+
+func (c Costs) String() string {
+	return fmt.Sprintf("an unwanted packet %.0f, running a program %.0f, one of its instructions %.1f", c.Unwanted, c.Call, c.Step)
+}
+
+// DefaultCosts were measured on the kernel of 2026-11-22.
+var DefaultCosts = Costs{Unwanted: 480, Step: 12, Call: 120}
+
+// In instructions: losing one wanted packet is worth this many unwanted ones in
+// the eyes of the search. Filters that lose are never submitted; among
+// themselves they are ranked so that bold ones live long enough to be repaired.
+const lossFactor = 4
+
+// costNode per packet: of equals, the smaller.
+const costNode = 1
 
 // score is what a filter saves per packet, in instructions.
 func (w *Window) score(n *Node, r Rehearsal) float64 {
-	saved := costUnwanted*r.Dropped - costLoss*r.WantedLost - costStep*r.Steps
-	return float64(saved)/float64(max(len(w.Packets), 1)) - float64(costNode*n.size())
+	saved := w.Costs.Unwanted*(float64(r.Dropped)-lossFactor*float64(r.WantedLost)) - w.Costs.Step*float64(r.Steps)
+	return saved/float64(max(len(w.Packets), 1)) - float64(costNode*n.size())
 }

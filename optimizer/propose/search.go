@@ -11,82 +11,116 @@ type Filter struct {
 	score     float64
 }
 
-// Search is how hard to look. The defaults take well under a second.
+// Search is how hard to look.
 type Search struct {
 	Generations int
-	Population  int
 	Children    int // per generation
 }
 
-// DefaultSearch was chosen so that most seeds find every served port of the
-// committed capture.
-var DefaultSearch = Search{Generations: 60, Population: 24, Children: 96}
+// DefaultSearch takes about a second.
+var DefaultSearch = Search{Generations: 60, Children: 96}
 
 // Run mutates the seed filters for some generations and returns up to count
-// filters that behave differently on the window, best rehearsal first. Lossy
-// ones are kept during the search, as they may be one mutation from good, and
-// are not returned.
+// lossless filters, best rehearsal first.
 func (s Search) Run(seed uint64, w *Window, count int) []Filter {
 	mutator := NewMutator(seed, w)
-	var population []Filter
 	seeds := Seeds(w)
+	var kept archive
 	for _, name := range seedNames {
-		population = append(population, w.filter(name, seeds[name]))
+		kept.add(w.filter(name, seeds[name]), len(w.Packets))
 	}
 	for range s.Generations {
-		parents := population
+		parents, lossless := kept.filters()
 		for range s.Children {
-			parent, mate := parents[mutator.pick(len(parents))], parents[mutator.random.IntN(len(parents))]
-			child := mutator.Mutate(parent.Root, mate.Root)
-			population = append(population, w.filter(parent.Origin, child))
-		}
-		population = distinct(population, s.Population)
-	}
-	var lossless []Filter
-	for _, filter := range population {
-		if filter.Rehearsal.WantedLost == 0 && filter.Rehearsal.Dropped > 0 && len(lossless) < count {
-			lossless = append(lossless, filter)
+			parent := mutator.pick(parents, lossless)
+			mate := parents[mutator.random.IntN(len(parents))]
+			kept.add(w.filter(parent.Origin, mutator.child(parent.Root, mate.Root)), len(w.Packets))
 		}
 	}
-	return lossless
+	_, lossless := kept.filters()
+	sort.SliceStable(lossless, func(i, j int) bool { return lossless[i].score > lossless[j].score })
+	return submit(lossless, len(w.Packets), count)
+}
+
+// archive keeps the best filter of each cell: of those that drop about as much
+// and lose about as much. A bold filter is often a few exceptions away from a
+// good one, and competes with its like only until it has them.
+type archive [len(lossBounds) + 1][dropCells + 1]*Filter
+
+const dropCells = 20
+
+// lossBounds divide filters by the share of packets they lose, in thousandths.
+var lossBounds = [...]int{0, 2, 10, 40, 120}
+
+func (a *archive) add(f Filter, packets int) {
+	loss := 0
+	for loss < len(lossBounds) && f.Rehearsal.WantedLost*1000 > lossBounds[loss]*packets {
+		loss++
+	}
+	cell := &a[loss][dropCells*f.Rehearsal.Dropped/max(packets, 1)]
+	if *cell == nil || f.score > (*cell).score {
+		*cell = &f
+	}
+}
+
+// filters lists the archive, lossless ones first.
+func (a *archive) filters() (all, lossless []Filter) {
+	for loss := range a {
+		for _, filter := range a[loss] {
+			if filter != nil {
+				all = append(all, *filter)
+			}
+		}
+		if loss == 0 {
+			lossless = append(lossless, all...)
+		}
+	}
+	return all, lossless
+}
+
+// pick takes a lossless parent half of the time.
+func (m *Mutator) pick(all, lossless []Filter) Filter {
+	if len(lossless) > 0 && m.random.IntN(2) == 0 {
+		return lossless[m.random.IntN(len(lossless))]
+	}
+	return all[m.random.IntN(len(all))]
+}
+
+// child learns from packets as often as it changes at random. A filter usually
+// needs several exceptions before it loses nothing, so it may learn from several.
+func (m *Mutator) child(parent, mate *Node) *Node {
+	if m.random.IntN(2) == 0 {
+		return m.Mutate(parent, mate)
+	}
+	child := parent
+	for range 1 + m.random.IntN(5) {
+		child = m.Learn(child, mate)
+	}
+	return child
+}
+
+// submit picks filters, best first, that differ in how much they drop: near
+// copies of the best would tell the fleet nothing.
+func submit(lossless []Filter, packets, count int) []Filter {
+	var chosen []Filter
+	const apart = 50 // one packet in so many
+	for _, filter := range lossless {
+		if filter.Rehearsal.Dropped == 0 || len(chosen) == count {
+			continue
+		}
+		far := true
+		for _, other := range chosen {
+			difference := filter.Rehearsal.Dropped - other.Rehearsal.Dropped
+			far = far && max(difference, -difference)*apart >= packets
+		}
+		if far {
+			chosen = append(chosen, filter)
+		}
+	}
+	return chosen
 }
 
 func (w *Window) filter(origin string, root *Node) Filter {
 	r := w.Rehearse(root)
 	return Filter{Origin: origin, Root: root, Rehearsal: r, score: w.score(root, r)}
-}
-
-// pick prefers the front of an ordered population: the best of two draws.
-func (m *Mutator) pick(count int) int {
-	return min(m.random.IntN(count), m.random.IntN(count))
-}
-
-// distinct orders by score and keeps the best filter of each behaviour. Half of
-// the room is for filters that lose something: a bold filter is often one
-// exception away from a good one, and would otherwise crowd the timid ones out
-// or be crowded out by them.
-func distinct(population []Filter, count int) []Filter {
-	sort.SliceStable(population, func(i, j int) bool {
-		a, b := &population[i], &population[j]
-		if a.score != b.score {
-			return a.score > b.score
-		}
-		return a.Root.size() < b.Root.size()
-	})
-	seen := map[uint64]bool{}
-	room := [2]int{count / 2, count - count/2} // lossy, lossless
-	kept := make([]Filter, 0, count)
-	for _, filter := range population {
-		class := 0
-		if filter.Rehearsal.WantedLost == 0 {
-			class = 1
-		}
-		if seen[filter.Rehearsal.behaviour] || room[class] == 0 {
-			continue
-		}
-		seen[filter.Rehearsal.behaviour] = true
-		room[class]--
-		kept = append(kept, filter)
-	}
-	return kept
 }

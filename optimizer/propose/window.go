@@ -20,6 +20,7 @@ type Seen struct {
 // first: mutations draw constants from what was seen.
 type Window struct {
 	Packets []Seen
+	Costs   Costs
 	values  [fieldCount][]uint32
 }
 
@@ -52,7 +53,7 @@ const valuesMax = 32
 
 // NewWindow indexes packets.
 func NewWindow(packets []Seen) *Window {
-	w := &Window{Packets: packets}
+	w := &Window{Packets: packets, Costs: DefaultCosts}
 	for field := range fieldCount {
 		count := map[uint32]int{}
 		for i := range packets {

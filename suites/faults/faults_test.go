@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -189,16 +190,33 @@ var _ = Describe("hostile control messages", Ordered, func() {
 })
 
 var _ = Describe("a job that is not one", func() {
-	DescribeTable("is refused with a clear line, and nothing crashes", func(spoil func([]byte) []byte) {
+	DescribeTable("is refused with a clear line and a code, and nothing crashes", func(spoil func([]byte) []byte) {
 		ctx := harness.Context()
 		instance := start(ctx, harness.Pool(1), spoil(liveJob()))
-		Expect(string(instance.Console())).To(ContainSubstring("job: "))
+		Eventually(func() string { return string(instance.Console()) }, 20*time.Second, 20*time.Millisecond).Should(ContainSubstring("job: "))
 		Expect(string(instance.Console())).NotTo(ContainSubstring("panic: "))
-		Expect(instance.Control().Ping(ctx, []byte("fine"))).To(Succeed())
-		reply, err := instance.Control().Traffic(ctx, abi.TrafficRequest{PacketCount: 10})
-		if err == nil {
+		if reply, err := instance.Control().Traffic(ctx, abi.TrafficRequest{PacketCount: 10}); err == nil {
+			By("staying live without the part that was refused")
 			Expect(reply.Code).NotTo(Equal(abi.OK), "traffic from a trace that was refused")
+			Expect(instance.Control().Ping(ctx, []byte("fine"))).To(Succeed())
+			return
 		}
+		By("or reporting the code and ending by itself")
+		Eventually(instance.Done(), time.Minute).Should(BeClosed())
+		Expect(instance.Err()).NotTo(HaveOccurred(), string(instance.Console()))
+		var reports []abi.Report
+		for {
+			message, err := instance.Messages().Next(ctx)
+			if err != nil {
+				break
+			}
+			if one, ok := guest.ReadReport(message); ok {
+				reports = append(reports, one)
+			}
+		}
+		Expect(reports).To(HaveLen(1))
+		Expect(reports[0].Code).NotTo(BeElementOf(abi.OK, abi.ErrPanic, abi.ErrFault))
+		Expect(reports[0].Offered).To(BeZero())
 	},
 		Entry("cut in its header", func(job []byte) []byte { return job[:100] }),
 		Entry("cut in its trace", func(job []byte) []byte { return job[:len(job)/2] }),
@@ -207,15 +225,14 @@ var _ = Describe("a job that is not one", func() {
 		Entry("with one bit changed", func(job []byte) []byte { job[len(job)/3] ^= 4; return job }),
 		Entry("of another version", func(job []byte) []byte { job[8] ^= 0x40; return job }),
 		Entry("with a trace that lies about its length", func(job []byte) []byte {
-			offset := uint32(job[88]) | uint32(job[89])<<8 | uint32(job[90])<<16
-			job[offset+4] = 0xff // packet count
-			for i := range 8 {   // and a checksum that is right again
-				job[24+i] = 0
-			}
-			checksum := abi.JobChecksum(job)
-			for i := range 8 {
-				job[24+i] = byte(checksum >> (8 * i))
-			}
+			var header abi.JobHeader
+			header.Get(job)
+			var trace abi.TraceHeader
+			trace.Get(job[header.TraceOffset:])
+			trace.PacketCount++
+			trace.Put(job[header.TraceOffset:])
+			header.Checksum = abi.JobChecksum(job) // right again
+			header.Put(job)
 			return job
 		}),
 		Entry("of random bytes", func(job []byte) []byte {

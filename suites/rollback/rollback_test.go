@@ -22,7 +22,7 @@ func TestRollback(t *testing.T) {
 
 const (
 	cpus       = 4
-	intervalNS = 20_000
+	intervalNS = 50_000
 
 	// The loss signal audits one dropped packet in 64, so a wanted flow can lose
 	// a few dozen packets before the first audit and those in flight on four
@@ -46,9 +46,9 @@ var _ = Describe("traffic that turns", func() {
 		run := harness.ToTheEnd(harness.Context(), pool, turning(seed, 16384))
 		report := run.Report()
 		back := run.Select(func(r abi.Record) bool { return r.Verdict == abi.VerdictRolledBack })
-		Expect(back).NotTo(BeEmpty(), run.Transcript())
+		Expect(back).NotTo(BeEmpty(), run.Transcript)
 		Expect(back[0].Stage).To(Equal(abi.StageMonitor))
-		Expect(back[0].Code).To(Equal(abi.ErrLossBudget), run.Transcript())
+		Expect(back[0].Code).To(Equal(abi.ErrLossBudget), run.Transcript)
 		Expect(back[0].Values[3]).To(BeNumerically(">", 0), "audited and wanted")
 		before := run.Select(func(r abi.Record) bool {
 			return r.Candidate == back[0].Candidate && r.Verdict == abi.VerdictInstalled && r.TimeNS < back[0].TimeNS
@@ -58,13 +58,13 @@ var _ = Describe("traffic that turns", func() {
 		lost := report.NeededOffered - report.NeededDelivered
 		AddReportEntry("needed packets lost until the rollback", lost)
 		Expect(report.NeededChanged).To(BeZero())
-		Expect(lost).To(BeNumerically("<", lostMax), run.Transcript())
+		Expect(lost).To(BeNumerically("<", lostMax), run.Transcript)
 
 		By("not losing more however long the turned traffic goes on")
 		longer := harness.ToTheEnd(harness.Context(), pool, turning(seed, 49152))
 		long := longer.Report()
 		Expect(long.NeededOffered).To(BeNumerically(">", report.NeededOffered+8192))
-		Expect(long.NeededOffered-long.NeededDelivered).To(BeNumerically("<", lostMax), longer.Transcript())
+		Expect(long.NeededOffered-long.NeededDelivered).To(BeNumerically("<", lostMax), longer.Transcript)
 	})
 })
 

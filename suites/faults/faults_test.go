@@ -4,7 +4,6 @@ package faults
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"testing"

@@ -364,3 +364,20 @@ func TestResetInMidFlight(t *testing.T) {
 		k.Close()
 	}
 }
+
+// A canary whose CPU falls silent does not stay for ever.
+func TestCanaryWithoutTrafficGoes(t *testing.T) {
+	k := boot(t, 10, 4)
+	for i := 0; k.find(0, abi.StageDeploy, abi.VerdictCanary) < 0; i++ {
+		if i > 2_000 {
+			t.Fatal("no canary")
+		}
+		k.Run(junkTraffic(), 50)
+	}
+	k.PumpTime = 1_000_000
+	k.Settle(1_500)
+	back := k.find(0, abi.StageMonitor, abi.VerdictRolledBack)
+	if back < 0 || k.Records[back].Code != abi.ErrNoGain {
+		t.Error("it is still there")
+	}
+}

@@ -24,6 +24,7 @@ const (
 	dropFirst    = bounds + "r5 = *(u8 *)(r2 + 0)\nif r5 != 2 goto pass\nr0 = 1\nexit\npass: r0 = 2\nexit"
 	dropRare     = bounds + "r5 = *(u16 *)(r2 + 36)\nif r5 != 2304 goto pass\nr0 = 1\nexit\npass: r0 = 2\nexit"
 	writesPacket = bounds + "*(u8 *)(r2 + 0) = 1\npass: r0 = 2\nexit"
+	readsDevice  = "r5 = *(u32 *)(r1 + 12)\nr0 = 2\nexit"
 	beyondSnap   = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr4 = r2\nr4 += 120\nif r4 > r3 goto pass\nr5 = *(u8 *)(r2 + 119)\npass: r0 = 2\nexit"
 )
 
@@ -108,7 +109,8 @@ func TestJudgement(t *testing.T) {
 			{"drop what is rare", dropRare, abi.ErrWorse, 0},
 			{"drop the junk port", dropJunk, abi.OK, 0},
 			{"writes packets", writesPacket, abi.ErrMutates, 0},
-			{"reads what was not recorded", beyondSnap, abi.ErrSnapTruncated, 0},
+			{"reads bytes that were not recorded", beyondSnap, abi.ErrSnapTruncated, 0},
+			{"reads a field that was not recorded", readsDevice, abi.ErrSnapTruncated, 0},
 		} {
 			report := b.try(compile(t, c.text))
 			if report.Code != c.code {
@@ -196,6 +198,21 @@ func TestPredictionMeetsTheBill(t *testing.T) {
 	}
 	within("running program, calibrated", after.RunningInsn, billed, 2)
 	within("default, seen through the program", after.DefaultInsn, before.DefaultInsn, 10)
+}
+
+// Interrupts inside a few paths change no judgement.
+func TestOutliersDoNotMoveTheModel(t *testing.T) {
+	quiet, noisy := begin(t, 9, junk()), begin(t, 9, junk())
+	for i := 0; i < noisy.window.Count; i += 50 {
+		noisy.window.Events[i].CostInsn += 200_000
+	}
+	noisy.judge.Begin(&noisy.window, &noisy.model, nil, 0)
+	report := noisy.prepare()
+	quiet.judge.Begin(&quiet.window, &quiet.model, nil, 0)
+	want := quiet.prepare()
+	if report.DefaultInsn*100 > want.DefaultInsn*103 || report.DefaultInsn*100 < want.DefaultInsn*97 {
+		t.Errorf("%d instructions, %d without interrupts", report.DefaultInsn, want.DefaultInsn)
+	}
 }
 
 // A record that the running program cannot have made is not judged on.

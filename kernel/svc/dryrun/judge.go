@@ -206,7 +206,18 @@ func load(p verify.Program, into *interp.Loaded) abi.Code {
 	if p.WritesPacket() {
 		return abi.ErrMutates
 	}
+	for slot := 0; slot < p.Len(); slot++ {
+		if p.Access(slot) == verify.AccessContext && !recorded(p.At(slot).Offset) {
+			return abi.ErrSnapTruncated
+		}
+	}
 	return interp.Load(p, into)
+}
+
+// recorded says whether events tell what a context field held: the queue, the
+// flow's packets and its age. The interface is not in the record.
+func recorded(offset int16) bool {
+	return offset == 16 || offset == 24 || offset == 28
 }
 
 // Step replays the candidate on up to events events; when the window is

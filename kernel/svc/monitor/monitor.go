@@ -24,6 +24,7 @@ const (
 	KeepEvents       = 1024 // clean events on all CPUs before it counts as kept
 	costWindowEvents = 512  // over which cost is compared
 	costSlackDivisor = 32   // 1/32 = 3 % above the default's cost is tolerated noise
+	programInsnMax   = 8192 // no verified program takes longer (400 steps of 20); the rest is an interrupt
 	costStrikes      = 2    // windows over budget in a row before the program goes
 	ErrorsMax        = 0
 	WantedLostMax    = 0
@@ -99,9 +100,10 @@ func (m *Monitor) Observe(event *abi.NetRXEvent, model *dryrun.Model) {
 			m.wanted++
 		}
 	}
+	path := model.Path(event.Outcome, event.PacketBytes)
 	m.windowSize++
-	m.windowCost += uint64(event.CostInsn)
-	m.windowBase += model.Path(event.Outcome, event.PacketBytes)
+	m.windowCost += min(uint64(event.CostInsn), path+programInsnMax)
+	m.windowBase += path
 	if m.windowSize == costWindowEvents {
 		m.closeWindow()
 	}

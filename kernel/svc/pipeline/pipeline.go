@@ -37,14 +37,15 @@ const (
 
 // When the pipeline rests, in virtual nanoseconds.
 const (
-	pollNS        = 100_000     // between looks at rings that fill
-	pollNSMax     = 6_400_000   // between looks at quiet ones, doubling up to this: an idle guest must not wake its host
-	windowAgeNS   = 50_000_000  // a window older than this is judged part full
-	restNS        = 2_500_000   // after a round that installed nothing; doubles
-	restNSMax     = 80_000_000  // ... up to this
-	coolDownNS    = 20_000_000  // after a rollback; doubles
-	coolDownNSMax = 640_000_000 // ... up to this
-	hostWaitNS    = 50_000_000  // how long a host's program waits for a window
+	pollNS        = 100_000       // between looks at rings that fill
+	pollNSMax     = 6_400_000     // between looks at quiet ones, doubling up to this: an idle guest must not wake its host
+	windowAgeNS   = 50_000_000    // a window older than this is judged part full
+	restNS        = 2_500_000     // after a round that installed nothing; doubles
+	restNSMax     = 80_000_000    // ... up to this
+	coolDownNS    = 20_000_000    // after a rollback; doubles
+	coolDownNSMax = 640_000_000   // ... up to this
+	trialNS       = 1_000_000_000 // how long a canary may wait for its events
+	hostWaitNS    = 50_000_000    // how long a host's program waits for a window
 )
 
 // step is where a round stands.
@@ -94,6 +95,7 @@ type Pipeline struct {
 	cpus        int
 	now         uint64
 	windowSince uint64
+	trialSince  uint64
 	restUntil   uint64
 	rest        uint64
 	poll        uint64 // last sleep over quiet rings
@@ -334,16 +336,20 @@ func (p *Pipeline) choose() {
 	p.kept = false
 	p.replyInstalled(deployed)
 	p.window.Clear()
+	p.trialSince = p.now
 	p.step = stepTrial
 }
 
 // trial waits for enough clean events on the canary, then installs everywhere.
-// A canary that gets no traffic stays a canary until the host wants it gone.
+// A canary that gets no traffic shows no gain, and goes.
 func (p *Pipeline) trial() (sleepNS uint64) {
 	if p.answerDuringTrial() {
 		return 0
 	}
 	if p.monitor.Events() < monitor.CanaryEvents {
+		if p.now-p.trialSince > trialNS {
+			p.rollBack(abi.ErrNoGain)
+		}
 		return pollNS
 	}
 	p.sayMonitor(abi.VerdictAccepted, abi.OK)

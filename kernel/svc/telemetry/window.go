@@ -46,43 +46,23 @@ func (w *Window) Add(event *abi.NetRXEvent) bool {
 }
 
 // Reader takes events from all rings in turn, so that a busy CPU cannot hide a
-// quiet one, and notices what was lost on the way.
+// quiet one.
 type Reader struct {
 	next     int
 	lastLost [abi.CPUMax]uint64
-	Gaps     uint64             // sequence numbers that were skipped without the ring counting them
-	expected [abi.CPUMax]uint64 // next sequence number of each ring
-	started  [abi.CPUMax]bool   // a first event fixed expected
 }
 
 // Next copies the oldest unread event of the next ring that has one.
 func (r *Reader) Next(event *abi.NetRXEvent) bool {
 	cpus := cpuCount()
 	for try := 0; try < cpus; try++ {
-		cpu := r.next
-		r.next++
-		if r.next >= cpus {
-			r.next = 0
-		}
-		if cpu >= cpus {
-			continue
-		}
+		cpu := r.next % cpus
+		r.next = cpu + 1
 		if rt.RingRead(cpu, event) {
-			r.follow(cpu, event.Sequence)
 			return true
 		}
 	}
 	return false
-}
-
-// follow checks that sequence numbers never go back. They may jump forward
-// only where the ring overflowed.
-func (r *Reader) follow(cpu int, sequence uint64) {
-	if r.started[cpu] && sequence < r.expected[cpu] {
-		r.Gaps++
-	}
-	r.started[cpu] = true
-	r.expected[cpu] = sequence + 1
 }
 
 // LostSince returns how many events the rings lost since it was last called.

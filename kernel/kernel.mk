@@ -45,8 +45,10 @@ $(TINYGO): $(TINYGO_MODULE)/go.mod $(TINYGO_MODULE)/go.sum | deps
 # submodule that the module archive lacks; an empty folder is enough.
 TINYGO_PORT := kernel/rt/tinygo/runtime/runtime_goskernel.go kernel/rt/tinygo/interrupt/interrupt_goskernel.go
 $(TINYGO_ROOT)/ready: $(TINYGO_MODULE)/go.mod $(TINYGO_PORT) $(TINYGO)
+	@[ ! -d $(TINYGO_ROOT) ] || chmod -R u+w $(TINYGO_ROOT)
 	@rm -rf $(TINYGO_ROOT)
-	@cp -r "$$(cd $(TINYGO_MODULE) && $(GO) list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)" $(TINYGO_ROOT)
+	@cp -r "$$(cd $(TINYGO_MODULE) && $(GO) mod download github.com/tinygo-org/tinygo && \
+		$(GO) list -m -f '{{.Dir}}' github.com/tinygo-org/tinygo)" $(TINYGO_ROOT)
 	@chmod -R u+w $(TINYGO_ROOT) && mkdir -p $(TINYGO_ROOT)/src/net
 	@cp kernel/rt/tinygo/runtime/runtime_goskernel.go $(TINYGO_ROOT)/src/runtime/
 	@cp kernel/rt/tinygo/interrupt/interrupt_goskernel.go $(TINYGO_ROOT)/src/runtime/interrupt/

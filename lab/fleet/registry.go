@@ -22,7 +22,7 @@ import (
 // starts and carries a token that also stands on the process's command line.
 //
 //	STATE/guests/TOKEN/entry.json    Entry
-//	STATE/guests/TOKEN/q g c t       sockets: QMP, gdb, console, control tap
+//	STATE/guests/TOKEN/q r g c t     sockets: QMP, its relay, gdb, console, control tap
 //	STATE/guests/TOKEN/console.log   everything the guest printed
 
 // socketPathMax is what fits sockaddr_un.sun_path with its terminator.

@@ -97,7 +97,7 @@ func (g *instance) monitor(ctx context.Context) (*monitor, error) {
 	if g.qmp != nil {
 		return g.qmp, nil
 	}
-	qmp, err := dialMonitor(ctx, g.paths.qmp(), qmpLimit)
+	qmp, err := dialMonitor(ctx, g.paths.qmp(), g.paths.relay(), qmpLimit)
 	if err == nil {
 		g.qmp = qmp
 	}

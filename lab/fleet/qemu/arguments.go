@@ -28,6 +28,7 @@ var canonicalFlags = []string{
 type paths struct{ dir string }
 
 func (p paths) qmp() string     { return p.dir + "/q" }
+func (p paths) relay() string   { return p.dir + "/r" }
 func (p paths) gdb() string     { return p.dir + "/g" }
 func (p paths) console() string { return p.dir + "/c" }
 func (p paths) tap() string     { return p.dir + "/t" }

@@ -12,17 +12,15 @@ import (
 )
 
 // monitor is a QMP connection through go-qemu, kept within what that library
-// does well. Two of its failures are avoided here and nowhere else:
+// does well. Of its failures two are avoided by relay.go, and here:
 //
-//   - a reply over 64 KiB breaks every later command, so only commands with
-//     small replies have a method;
 //   - once Events was called, Run blocks for ever unless the channel is read,
-//     so a goroutine reads it from the first moment to the last.
-//
-// Run itself has no time-out: a call that does not return in time closes the
-// connection, which ends it, and the monitor is unusable from then on.
+//     so a goroutine reads it from the first moment to the last;
+//   - Run and Connect have no time-out: a call that does not return in time
+//     closes the connection, which ends it, and the monitor is unusable then.
 type monitor struct {
 	socket *qmp.SocketMonitor
+	relay  *relay
 
 	mutex  sync.Mutex
 	events []qmp.Event // the latest eventsKept
@@ -33,19 +31,27 @@ const eventsKept = 32
 
 // dialMonitor connects to a socket on which QEMU listens; QEMU's side may come
 // later, because the socket was made before QEMU was.
-func dialMonitor(ctx context.Context, path string, limit time.Duration) (*monitor, error) {
-	socket, err := qmp.NewSocketMonitor("unix", path, limit)
+func dialMonitor(ctx context.Context, path, relayPath string, limit time.Duration) (*monitor, error) {
+	relay, err := newRelay(path, relayPath, limit)
 	if err != nil {
 		return nil, fmt.Errorf("QMP: %w", err)
 	}
-	m := &monitor{socket: socket}
-	if err := m.within(ctx, limit, socket.Connect); err != nil {
-		return nil, fmt.Errorf("QMP greeting: %w", err)
-	}
-	events, err := socket.Events(context.Background())
+	socket, err := qmp.NewSocketMonitor("unix", relayPath, limit)
 	if err != nil {
-		socket.Disconnect()
-		return nil, fmt.Errorf("QMP events: %w", err)
+		relay.close()
+		return nil, fmt.Errorf("QMP: %w", err)
+	}
+	m := &monitor{socket: socket, relay: relay}
+	var events <-chan qmp.Event
+	err = m.within(ctx, limit, func() (err error) {
+		if err = socket.Connect(); err == nil {
+			events, err = socket.Events(context.Background()) // before the first event can pass the relay
+		}
+		return err
+	})
+	if err != nil {
+		m.close()
+		return nil, fmt.Errorf("QMP greeting: %w", err)
 	}
 	go m.drain(events)
 	return m, nil
@@ -88,15 +94,16 @@ func (m *monitor) within(ctx context.Context, limit time.Duration, call func() e
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	result := make(chan error, 1)
-	go func() { result <- call() }()
+	go func() {
+		err := call()
+		m.relay.next()
+		result <- err
+	}()
 	select {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
-		m.mutex.Lock()
-		m.gone = errors.New("QMP: closed after a call that did not return")
-		m.mutex.Unlock()
-		go m.socket.Disconnect()
+		m.close()
 		return fmt.Errorf("no answer within %v: %w", limit, ctx.Err())
 	}
 }
@@ -137,12 +144,15 @@ func (m *monitor) human(ctx context.Context, limit time.Duration, line string) (
 	return text, nil
 }
 
+// close ends the connection and every call that waits on it. Disconnect waits
+// for the library's reader, which the relay's end lets go.
 func (m *monitor) close() {
 	m.mutex.Lock()
 	already := m.gone != nil
 	m.gone = errors.New("QMP: closed")
 	m.mutex.Unlock()
 	if !already {
-		m.socket.Disconnect()
+		m.relay.close()
+		go m.socket.Disconnect()
 	}
 }

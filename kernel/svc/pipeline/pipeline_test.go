@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/kingly-os/go-kernel/kernel/abi"
@@ -117,5 +118,48 @@ func TestNoAllocations(t *testing.T) {
 		k.Pipeline.ResetCPU(0)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// The inbox is the one place where two threads meet: the control thread sends
+// while the pipeline pumps. Meant for -race.
+func TestRequestsFromAnotherThread(t *testing.T) {
+	k := sim.New(5, 2)
+	defer k.Close()
+	k.Serve()
+	k.Pipeline.SetSilent(true)
+	program := assemble(t, "r0 = 1\nexit")
+	request := abi.InstallRequest{Hook: uint32(abi.HookNetRX), ProgramBytes: uint32(len(program))}
+	sent, stop, done := uint32(0), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for sequence := uint32(1); ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if k.Pipeline.Install(sequence, &request, program) == abi.OK {
+				sent++
+				sequence++
+			}
+			if k.Pipeline.Rollback(sequence, uint32(abi.HookNetRX)) == abi.OK {
+				sent++
+				sequence++
+			}
+			runtime.Gosched()
+		}
+	}()
+	for len(k.Replies) < 20 {
+		k.Run(sim.Office(), 500)
+	}
+	close(stop)
+	<-done
+	k.Run(sim.Office(), 5_000)
+	if uint32(len(k.Replies)) != sent {
+		t.Errorf("%d requests, %d replies", sent, len(k.Replies))
+	}
+	for _, broken := range k.Check() {
+		t.Error(broken)
 	}
 }

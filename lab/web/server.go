@@ -1,3 +1,5 @@
+// The lab's page: what it serves, and the events that keep it live.
+
 package web
 
 import (

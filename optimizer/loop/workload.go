@@ -1,3 +1,6 @@
+// The workload of a campaign: which traffic a guest is offered, and the job
+// that offers it.
+
 package loop
 
 import (

@@ -256,10 +256,10 @@ func (j *Judge) replay(event *abi.NetRXEvent) {
 		r.Insn += j.model.Path(event.Outcome, event.PacketBytes)
 	case abi.NetRXDrop:
 		r.Insn += j.model.Dropped(event.Outcome, event.PacketBytes)
-		switch {
-		case event.Outcome == abi.OutcomeDelivered || event.Outcome == abi.OutcomeSteered:
+		switch event.Outcome {
+		case abi.OutcomeDelivered, abi.OutcomeSteered:
 			r.WantedLost++
-		case event.Outcome == abi.OutcomeUnknown:
+		case abi.OutcomeUnknown:
 			r.Blind++
 		}
 	case abi.NetRXRedirect:

@@ -25,7 +25,7 @@ enum fdt_event {
 	FDT_EVENT_BEGIN = 1, // node: name
 	FDT_EVENT_PROPERTY,  // name, data, bytes
 	FDT_EVENT_END,       // of a node
-	FDT_EVENT_DONE,	// end of the tree
+	FDT_EVENT_DONE, // end of the tree
 };
 
 struct fdt {

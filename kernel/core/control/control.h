@@ -30,8 +30,7 @@ void control_receive(const uint8_t *bytes, uint32_t count);
 void control_send(const uint8_t *bytes, uint32_t count);
 
 // Builds the header and sends one message.
-void control_send_message(uint16_t type, uint32_t sequence, const void *payload,
-			  uint32_t payload_bytes);
+void control_send_message(uint16_t type, uint32_t sequence, const void *payload, uint32_t payload_bytes);
 
 // Waits until the host has taken everything, or ran out of patience.
 void control_flush(void);

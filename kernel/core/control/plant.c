@@ -21,7 +21,7 @@
 enum {
 	COUNT_MAX = 100000,
 	BARRIER_POLLS_MAX = 100000, // a CPU that never comes must not stop the others
-	OUT_OF_BOUNDS = 1000,       // the service's table has fewer entries
+	OUT_OF_BOUNDS = 1000,	      // the service's table has fewer entries
 	ANSWER_LEAD_NS = 50000000,  // the reply leaves before the machine dies
 	NS_PER_US = 1000,
 };
@@ -37,8 +37,7 @@ static struct {
 static void meet(void)
 {
 	__atomic_fetch_add(&plant.arrived, 1, __ATOMIC_ACQ_REL);
-	for (uint32_t polls = 0; polls < BARRIER_POLLS_MAX &&
-				 load_acquire(&plant.arrived) < plant.expected; polls++) {
+	for (uint32_t polls = 0; polls < BARRIER_POLLS_MAX && load_acquire(&plant.arrived) < plant.expected; polls++) {
 		arch_relax();
 	}
 }
@@ -58,9 +57,7 @@ static void finish_panics(void)
 	values[1] = __atomic_load_n(&plant.marks, __ATOMIC_ACQUIRE);
 	values[2] = plant.expected;
 	values[3] = wanted;
-	control_reply_install(plant.sequence,
-			      values[0] == wanted && values[1] == 0 ? ABI_OK : ABI_ERR_PANIC,
-			      values);
+	control_reply_install(plant.sequence, values[0] == wanted && values[1] == 0 ? ABI_OK : ABI_ERR_PANIC, values);
 	store_release(&plant.busy, false);
 }
 
@@ -132,8 +129,7 @@ static void stack_overflow_thread(void *unused)
 }
 
 // Starts `entry` on each CPU of the mask; answers how many.
-static uint32_t start_on(uint32_t mask, const char *name, void (*entry)(void *),
-			 unsigned priority)
+static uint32_t start_on(uint32_t mask, const char *name, void (*entry)(void *), unsigned priority)
 {
 	uint32_t started = 0;
 
@@ -150,8 +146,7 @@ static void plant_panics(uint32_t mask)
 	plant.expected = (uint32_t)__builtin_popcount(mask);
 	plant.arrived = plant.finished = 0;
 	plant.contained = plant.marks = 0;
-	if (start_on(mask, "plant.panic", panic_thread, SCHED_PRIORITY_PIPELINE) !=
-	    plant.expected) {
+	if (start_on(mask, "plant.panic", panic_thread, SCHED_PRIORITY_PIPELINE) != plant.expected) {
 		control_reply_error(plant.sequence, ABI_ERR_NO_SPACE, UINT32_MAX);
 		store_release(&plant.busy, false);
 	}
@@ -194,8 +189,8 @@ void plant_handle(const struct control_frame *frame)
 	}
 	memcpy(&request, frame->payload, sizeof request);
 	mask = request.cpu_mask & ((1u << cpu_count()) - 1);
-	if (request.kind < ABI_PLANT_SERVICE_PANIC || request.kind > ABI_PLANT_STACK_OVERFLOW ||
-	    mask == 0 || request.count > COUNT_MAX) {
+	if (request.kind < ABI_PLANT_SERVICE_PANIC || request.kind > ABI_PLANT_STACK_OVERFLOW || mask == 0 ||
+	    request.count > COUNT_MAX) {
 		control_reply_error(frame->header.sequence, ABI_ERR_BAD_VALUE, 0);
 		return;
 	}

@@ -37,8 +37,7 @@ static uint64_t pipeline_rounds(void)
 	static const uint64_t arguments[6];
 	uint64_t rounds = 0;
 
-	return guard_call(svc_pipeline_rounds, arguments, &rounds, SERVICE_CONTROL) == 0 ? rounds
-										     : 0;
+	return guard_call(svc_pipeline_rounds, arguments, &rounds, SERVICE_CONTROL) == 0 ? rounds : 0;
 }
 
 static void handle_stats(const struct control_frame *frame)
@@ -55,8 +54,7 @@ static void handle_stats(const struct control_frame *frame)
 	}
 	stats.reserved[0] = control_dropped_frames();
 	stats.reserved[1] = sched_delay_samples();
-	control_send_message(ABI_MESSAGE_STATS_REPLY, frame->header.sequence, &stats,
-			     sizeof stats);
+	control_send_message(ABI_MESSAGE_STATS_REPLY, frame->header.sequence, &stats, sizeof stats);
 }
 
 static void handle_traffic(const struct control_frame *frame)
@@ -82,8 +80,7 @@ static void trace_thread(void *unused)
 		uint32_t taken = hook_trace_take(events, TRACE_BATCH_EVENTS);
 
 		if (taken != 0) {
-			control_send_message(ABI_MESSAGE_EVENTS, 0, events,
-					     taken * (uint32_t)sizeof events[0]);
+			control_send_message(ABI_MESSAGE_EVENTS, 0, events, taken * (uint32_t)sizeof events[0]);
 		}
 		if (taken < TRACE_BATCH_EVENTS) {
 			thread_sleep_ns(TRACE_POLL_NS);
@@ -98,8 +95,7 @@ static void handle_trace(void)
 	if (!streaming) {
 		streaming = true;
 		hook_trace_enable(true);
-		if (thread_create("control.trace", trace_thread, 0, SCHED_PRIORITY_PIPELINE,
-				  0, 0) == 0) {
+		if (thread_create("control.trace", trace_thread, 0, SCHED_PRIORITY_PIPELINE, 0, 0) == 0) {
 			hook_trace_enable(false);
 			streaming = false;
 		}

@@ -41,8 +41,7 @@ static void copy_in(uint64_t at, const uint8_t *bytes, uint32_t count)
 	memcpy(queue.bytes, bytes + first, count - first);
 }
 
-static bool try_put(const uint8_t *header, uint32_t header_bytes,
-		    const uint8_t *payload, uint32_t payload_bytes)
+static bool try_put(const uint8_t *header, uint32_t header_bytes, const uint8_t *payload, uint32_t payload_bytes)
 {
 	uint64_t state = spin_lock_irqsave(&queue.lock);
 	uint64_t used = queue.head - load_acquire(&queue.tail);
@@ -57,8 +56,7 @@ static bool try_put(const uint8_t *header, uint32_t header_bytes,
 	return fits;
 }
 
-static void put(const uint8_t *header, uint32_t header_bytes,
-		const uint8_t *payload, uint32_t payload_bytes)
+static void put(const uint8_t *header, uint32_t header_bytes, const uint8_t *payload, uint32_t payload_bytes)
 {
 	if (queue.bytes == 0) {
 		return;
@@ -90,8 +88,7 @@ static uint32_t checksum_part(uint32_t sum, const void *bytes, uint32_t count)
 	return sum;
 }
 
-void control_send_message(uint16_t type, uint32_t sequence, const void *payload,
-			  uint32_t payload_bytes)
+void control_send_message(uint16_t type, uint32_t sequence, const void *payload, uint32_t payload_bytes)
 {
 	struct abi_frame_header header = {
 		.magic = ABI_FRAME_MAGIC,
@@ -157,8 +154,7 @@ void control_start(void)
 	}
 	queue.bytes = page_alloc(QUEUE_PAGE_ORDER);
 	event_init(&queue.pending);
-	if (queue.bytes == 0 || thread_create("control.send", writer_thread, 0,
-					      SCHED_PRIORITY_CONTROL, 0, 0) == 0) {
+	if (queue.bytes == 0 || thread_create("control.send", writer_thread, 0, SCHED_PRIORITY_CONTROL, 0, 0) == 0) {
 		panic("control: no memory or thread for the channel");
 	}
 }

@@ -75,12 +75,10 @@ bool hook_init_cpu(uint32_t cpu)
 }
 
 // Whatever goes wrong inside, the built-in default decides.
-static uint32_t ask_program(uint32_t cpu, uint64_t slot,
-			    const struct abi_net_rx_context *context,
+static uint32_t ask_program(uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context,
 			    const uint8_t *packet, uint32_t bytes, uint8_t *flags)
 {
-	const uint64_t arguments[6] = {cpu, SLOT_INDEX(slot), (uintptr_t)context,
-				       (uintptr_t)packet, bytes, 0};
+	const uint64_t arguments[6] = {cpu, SLOT_INDEX(slot), (uintptr_t)context, (uintptr_t)packet, bytes, 0};
 	uint64_t result = 0;
 	uint32_t action;
 
@@ -90,8 +88,7 @@ static uint32_t ask_program(uint32_t cpu, uint64_t slot,
 		return ABI_NET_RX_PASS;
 	}
 	action = (uint32_t)result;
-	if (action == ABI_NET_RX_DROP || action == ABI_NET_RX_PASS ||
-	    action == ABI_NET_RX_REDIRECT) {
+	if (action == ABI_NET_RX_DROP || action == ABI_NET_RX_PASS || action == ABI_NET_RX_REDIRECT) {
 		*flags |= ABI_EVENT_PROGRAM_RAN;
 		return action;
 	}
@@ -112,8 +109,8 @@ static bool audit_this_drop(struct hook_cpu *self, uint32_t version)
 	return self->drops++ % HOOK_AUDIT_INTERVAL == 0;
 }
 
-uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet,
-		     uint32_t bytes, struct hook_decision *decision)
+uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet, uint32_t bytes,
+		     struct hook_decision *decision)
 {
 	uint32_t cpu = cpu_id();
 	struct hook_cpu *self = &hook_cpus[cpu];
@@ -131,14 +128,12 @@ uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet,
 	decision->slot_version = SLOT_VERSION(slot);
 	decision->action = ABI_NET_RX_PASS;
 	if (SLOT_INDEX(slot) != 0) { // R3
-		decision->action = ask_program(cpu, slot, context, packet, bytes,
-					       &decision->flags);
+		decision->action = ask_program(cpu, slot, context, packet, bytes, &decision->flags);
 	}
 	store_release(&self->left, entry); // R4
 
 	decision->deliver = decision->action == ABI_NET_RX_PASS;
-	if (decision->action == ABI_NET_RX_DROP &&
-	    audit_this_drop(self, decision->slot_version)) {
+	if (decision->action == ABI_NET_RX_DROP && audit_this_drop(self, decision->slot_version)) {
 		decision->flags |= ABI_EVENT_AUDITED;
 		decision->deliver = true;
 	}
@@ -165,8 +160,7 @@ static void count_outcome(struct abi_net_rx_stats *stats, uint8_t outcome)
 	}
 }
 
-void hook_net_rx_done(const struct abi_net_rx_context *context,
-		      const uint8_t *packet, uint32_t bytes,
+void hook_net_rx_done(const struct abi_net_rx_context *context, const uint8_t *packet, uint32_t bytes,
 		      const struct hook_decision *decision, uint8_t outcome)
 {
 	uint32_t cpu = cpu_id();
@@ -212,8 +206,7 @@ static void publish_to(struct hook_cpu *cpu, uint64_t slot)
 	cpu->retired[old] = __atomic_load_n(&cpu->entered, __ATOMIC_SEQ_CST);
 }
 
-void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version,
-		  uint32_t cpu_mask)
+void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version, uint32_t cpu_mask)
 {
 	uint32_t all = (1u << cpu_count()) - 1;
 	uint64_t state;
@@ -230,9 +223,7 @@ void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version,
 	canary = version_index != main_index;
 	for (uint32_t cpu = 0; cpu < ABI_CPU_MAX; cpu++) {
 		if (cpu_mask & (1u << cpu)) {
-			publish_to(&hook_cpus[cpu],
-				   slot_word(version_index,
-					     version_index ? version : 0, canary));
+			publish_to(&hook_cpus[cpu], slot_word(version_index, version_index ? version : 0, canary));
 		}
 	}
 	spin_unlock_irqrestore(&publish_lock, state);
@@ -243,8 +234,7 @@ bool hook_quiescent(uint32_t hook, uint32_t version_index)
 	bool quiescent = true;
 	uint64_t state;
 
-	if (hook != ABI_HOOK_NET_RX || version_index >= HOOK_VERSIONS ||
-	    version_index == 0) {
+	if (hook != ABI_HOOK_NET_RX || version_index >= HOOK_VERSIONS || version_index == 0) {
 		return false; // the built-in default is never retired
 	}
 	state = spin_lock_irqsave(&publish_lock);

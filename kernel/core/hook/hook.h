@@ -17,7 +17,7 @@
 #include "abi/gen/abi.h"
 
 enum {
-	HOOK_VERSIONS = 4,       // slot indices; 0 = built-in default
+	HOOK_VERSIONS = 4,	   // slot indices; 0 = built-in default
 	HOOK_AUDIT_INTERVAL = 64, // one of so many dropped packets is audited
 	HOOK_FLOW_ENTRIES = 1024, // source addresses remembered per CPU
 	HOOK_FLOW_WINDOW_PACKETS = 1024, // FlowPackets starts again after so many
@@ -27,27 +27,26 @@ enum {
 // hook_net_rx_done.
 struct hook_decision {
 	uint64_t start_insn;  // counter at hook entry
-	uint64_t time_ns;     // virtual time at hook entry
-	uint64_t sequence;    // of the packet on this CPU
-	uint32_t action;      // ABI_NET_RX_*, after the default replaced an error
+	uint64_t time_ns;	  // virtual time at hook entry
+	uint64_t sequence;	   // of the packet on this CPU
+	uint32_t action;	 // ABI_NET_RX_*, after the default replaced an error
 	uint32_t slot_version;
-	uint8_t flags;        // ABI_EVENT_*
-	bool deliver;         // run the default path: passed, or dropped and audited
+	uint8_t flags;	       // ABI_EVENT_*
+	bool deliver;	      // run the default path: passed, or dropped and audited
 };
 
-void hook_init(void);             // on CPU 0, before anything else here
+void hook_init(void);	      // on CPU 0, before anything else here
 bool hook_init_cpu(uint32_t cpu); // ring and flow table of one CPU; false = no memory
 
 // Judges one packet on the calling CPU. Fills the flow fields of the context.
 // Returns the action the path must take (an audited drop still returns drop;
 // decision->deliver says that it is to be delivered all the same).
-uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet,
-		     uint32_t bytes, struct hook_decision *decision);
+uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet, uint32_t bytes,
+		     struct hook_decision *decision);
 
 // Ends the packet: counts the outcome and writes the event into the CPU's
 // ring. Called exactly once for every hook_net_rx.
-void hook_net_rx_done(const struct abi_net_rx_context *context,
-		      const uint8_t *packet, uint32_t bytes,
+void hook_net_rx_done(const struct abi_net_rx_context *context, const uint8_t *packet, uint32_t bytes,
 		      const struct hook_decision *decision, uint8_t outcome);
 
 // A packet that another CPU judged and steered here has ended.
@@ -55,8 +54,7 @@ void hook_net_rx_steered_done(uint8_t outcome, uint64_t cost_insn);
 
 // Makes `version_index` current on every CPU of the mask. Publishing a
 // version to a proper subset of the CPUs marks it canary there.
-void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version,
-		  uint32_t cpu_mask);
+void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version, uint32_t cpu_mask);
 
 // True when no CPU runs, or can still start to run, the version: its storage
 // may be written again.

@@ -25,8 +25,7 @@ uint64_t rt_cpus(void)
 
 uint64_t rt_ring_read(uint64_t cpu, uint64_t event)
 {
-	return cpu < ABI_CPU_MAX &&
-	       hook_ring_read((uint32_t)cpu, (struct abi_net_rx_event *)(uintptr_t)event);
+	return cpu < ABI_CPU_MAX && hook_ring_read((uint32_t)cpu, (struct abi_net_rx_event *)(uintptr_t)event);
 }
 
 uint64_t rt_ring_lost(uint64_t cpu)
@@ -47,8 +46,7 @@ uint64_t rt_quiescent(uint64_t hook, uint64_t index)
 void rt_hook_stats(uint64_t hook, uint64_t cpu, uint64_t stats)
 {
 	if (hook == ABI_HOOK_NET_RX) {
-		hook_stats(cpu < ABI_CPU_MAX ? (uint32_t)cpu : UINT32_MAX,
-			   (struct abi_net_rx_stats *)(uintptr_t)stats);
+		hook_stats(cpu < ABI_CPU_MAX ? (uint32_t)cpu : UINT32_MAX, (struct abi_net_rx_stats *)(uintptr_t)stats);
 	}
 }
 

@@ -16,7 +16,7 @@ enum { FLOW_WAYS = 4, FLOW_SETS = HOOK_FLOW_ENTRIES / FLOW_WAYS };
 struct flow {
 	uint64_t first_ns;
 	uint32_t address;
-	uint32_t window;  // number of the window `packets` counts in
+	uint32_t window;	 // number of the window `packets` counts in
 	uint32_t packets; // in that window
 	uint32_t touched; // sequence of its last packet, the oldest is replaced
 };

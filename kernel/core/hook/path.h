@@ -43,8 +43,7 @@ static inline struct flow *flow_find(struct flow *set, uint32_t address)
 // Counts the packet and fills the context's flow fields; zero for a packet
 // without an IPv4 source address.
 static inline void flow_touch(struct flow_table *table, const uint8_t *packet, uint32_t bytes,
-			      const struct hook_decision *decision,
-			      struct abi_net_rx_context *context)
+			      const struct hook_decision *decision, struct abi_net_rx_context *context)
 {
 	uint32_t window = (uint32_t)(decision->sequence / HOOK_FLOW_WINDOW_PACKETS);
 	uint64_t now = decision->time_ns, age;
@@ -53,8 +52,7 @@ static inline void flow_touch(struct flow_table *table, const uint8_t *packet, u
 
 	context->flow_packets = 0;
 	context->flow_age_ns = 0;
-	if (bytes < FLOW_HEADERS_BYTES || packet[12] != 0x08 || packet[13] != 0x00 ||
-	    table->sets == 0) {
+	if (bytes < FLOW_HEADERS_BYTES || packet[12] != 0x08 || packet[13] != 0x00 || table->sets == 0) {
 		return;
 	}
 	__builtin_memcpy(&address, packet + FLOW_SOURCE_OFFSET, sizeof address);
@@ -98,11 +96,9 @@ static inline uint32_t copy_snap(uint8_t *snap, const uint8_t *packet, uint32_t 
 }
 _Static_assert(ABI_EVENT_SNAP_BYTES == 64 + 24, "copy_snap covers 64 to 87 bytes");
 
-static inline void ring_write(struct ring *ring, uint32_t cpu,
-			      const struct abi_net_rx_context *context,
-			      const uint8_t *packet, uint32_t bytes,
-			      const struct hook_decision *decision, uint8_t outcome,
-			      uint32_t cost_insn)
+static inline void ring_write(struct ring *ring, uint32_t cpu, const struct abi_net_rx_context *context,
+			      const uint8_t *packet, uint32_t bytes, const struct hook_decision *decision,
+			      uint8_t outcome, uint32_t cost_insn)
 {
 	struct abi_ring_header *header = ring->header;
 	struct abi_net_rx_event *event;

@@ -14,8 +14,7 @@
 #include "core/sync/spinlock.h"
 
 enum {
-	RING_BYTES = sizeof(struct abi_ring_header) +
-		     ABI_RING_EVENTS * sizeof(struct abi_net_rx_event),
+	RING_BYTES = sizeof(struct abi_ring_header) + ABI_RING_EVENTS * sizeof(struct abi_net_rx_event),
 	RING_PAGE_ORDER = 6,   // 256 KiB: header and 128 KiB of events
 	TRACE_EVENTS = 512,    // copies waiting for the control channel
 };
@@ -90,8 +89,8 @@ uint64_t hook_ring_lost(uint32_t cpu)
 void hook_trace_enable(bool on)
 {
 	enum { TRACE_PAGE_ORDER = 4 };
-	_Static_assert(TRACE_EVENTS * sizeof(struct abi_net_rx_event) <=
-			       (PAGE_BYTES << TRACE_PAGE_ORDER), "trace fits");
+	_Static_assert(TRACE_EVENTS * sizeof(struct abi_net_rx_event) <= (PAGE_BYTES << TRACE_PAGE_ORDER),
+		       "trace fits");
 
 	if (on && trace.events == 0) {
 		trace.events = page_alloc(TRACE_PAGE_ORDER);

@@ -44,8 +44,8 @@ void job_autonomous(struct abi_report *report)
 	synth_reset();
 	job_start_pipeline();
 	for (uint32_t phase = 0; phase < job_phases() && report->code == ABI_OK; phase++) {
-		uint32_t packets = job.view.packet_count != 0 ? job_phase_packets(phase, left)
-							      : job_phase(phase).packet_count;
+		uint32_t packets =
+			job.view.packet_count != 0 ? job_phase_packets(phase, left) : job_phase(phase).packet_count;
 
 		if (packets != 0) {
 			report->code = run_phase(phase, packets, interval_ns);

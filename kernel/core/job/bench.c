@@ -10,8 +10,7 @@
 
 // In wire format: mov64 r0, 2 (NetRXPass); exit.
 static const uint8_t empty_program[16] = {
-	0xb7, 0, 0, 0, 2, 0, 0, 0,
-	0x95, 0, 0, 0, 0, 0, 0, 0,
+	0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static uint64_t judged_insn;
@@ -46,8 +45,7 @@ static void judge_all(uint32_t cpu)
 }
 
 // Instructions over all packets with this program in the slot.
-static int32_t run(const uint8_t *program, uint32_t bytes, uint32_t *version_index,
-		   uint64_t *insn)
+static int32_t run(const uint8_t *program, uint32_t bytes, uint32_t *version_index, uint64_t *insn)
 {
 	int32_t code = job_install(program, bytes, version_index);
 
@@ -70,11 +68,10 @@ void job_bench(struct abi_report *report)
 		report->code = ABI_ERR_NOT_FOUND;
 		return;
 	}
-	report->code = run(empty_program, sizeof empty_program, &version_index,
-			   &report->insn_empty);
+	report->code = run(empty_program, sizeof empty_program, &version_index, &report->insn_empty);
 	if (report->code == ABI_OK) {
-		report->code = run(job.blob + job.view.program_offset, job.view.program_bytes,
-				   &version_index, &report->insn_total);
+		report->code = run(job.blob + job.view.program_offset, job.view.program_bytes, &version_index,
+				   &report->insn_total);
 	}
 	if (report->code == ABI_OK) {
 		uint64_t insn = report->insn_total;

@@ -32,8 +32,7 @@ uint64_t job_boot_insn(void);
 // pipeline.c
 void job_boot_services(void);
 void job_start_pipeline(void);
-bool job_ask(guard_function function, unsigned service, const uint64_t arguments[6],
-	     uint64_t *answer);
+bool job_ask(guard_function function, unsigned service, const uint64_t arguments[6], uint64_t *answer);
 
 // setup.c: everything before the first packet. Phase `index` of the job, or
 // the default one where the job has none.

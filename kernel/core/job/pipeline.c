@@ -12,8 +12,7 @@ enum {
 	SLEEP_NS_MAX = 100000000, // a service that asks for more is asked again
 };
 
-bool job_ask(guard_function function, unsigned service, const uint64_t arguments[6],
-	     uint64_t *answer)
+bool job_ask(guard_function function, unsigned service, const uint64_t arguments[6], uint64_t *answer)
 {
 	return guard_call(function, arguments, answer, service) == 0;
 }

@@ -22,10 +22,8 @@ static bool frame_answered;
 // (discard): addresses of RFC 5737, no UDP checksum. Nobody listens yet, so
 // it travels the whole way to a refusal.
 static const uint8_t first_packet[FIRST_PACKET_BYTES] = {
-	2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00,
-	0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0xb6, 0xbb,
-	192, 0, 2, 1, 192, 0, 2, 2,
-	0x80, 0, 0, 9, 0, 26, 0, 0,
+	2, 0,  0,  0,	 0,    2,   2, 0, 0, 0,	  0, 1, 0x08, 0x00, 0x45, 0, 0, 46, 0,	0, 0x40,
+	0, 64, 17, 0xb6, 0xbb, 192, 0, 2, 1, 192, 0, 2, 2,    0x80, 0,	  0, 9, 0,  26, 0, 0,
 };
 
 // Instructions from reset to ready. Under icount one counter serves all CPUs,
@@ -66,8 +64,8 @@ void job_declare_ready(void)
 	hello.boot_insn_total = boot_insn;
 	hello.boot_ns = arch_now_ns();
 	control_send_message(ABI_MESSAGE_HELLO, 0, &hello, sizeof hello);
-	log_line("ready: insn=%llu total=%llu cpus=%u", (unsigned long long)boot_insn,
-		 (unsigned long long)boot_insn, hello.cpus);
+	log_line("ready: insn=%llu total=%llu cpus=%u", (unsigned long long)boot_insn, (unsigned long long)boot_insn,
+		 hello.cpus);
 	if (hello.flags != (ABI_HELLO_W_XOR_X | ABI_HELLO_ALL_CPUS | ABI_HELLO_FIRST_EVENT)) {
 		log_line("ready: flags %x, some condition does not hold", hello.flags);
 	}
@@ -76,7 +74,6 @@ void job_declare_ready(void)
 void job_frame_answered(void)
 {
 	if (!__atomic_exchange_n(&frame_answered, true, __ATOMIC_ACQ_REL)) {
-		log_line("control: first frame answered at insn=%llu",
-			 (unsigned long long)arch_instructions_retired());
+		log_line("control: first frame answered at insn=%llu", (unsigned long long)arch_instructions_retired());
 	}
 }

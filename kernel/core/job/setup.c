@@ -13,8 +13,7 @@
 int32_t job_prepare(void)
 {
 	const struct job_view *view = &job.view;
-	int32_t code = net_listen((const struct abi_listen *)(job.blob + view->listen_offset),
-				  view->listen_count);
+	int32_t code = net_listen((const struct abi_listen *)(job.blob + view->listen_offset), view->listen_count);
 
 	if (code == ABI_OK && view->trace_bytes != 0) {
 		code = synth_load(job.blob + view->trace_offset, view->trace_bytes, cpu_count());
@@ -33,8 +32,7 @@ struct abi_phase job_phase(uint32_t index)
 	struct abi_phase phase = {.needed_mask = UINT32_MAX};
 
 	if (index < job.view.phase_count) {
-		memcpy(&phase, job.blob + job.view.phase_offset + index * sizeof phase,
-		       sizeof phase);
+		memcpy(&phase, job.blob + job.view.phase_offset + index * sizeof phase, sizeof phase);
 		return phase;
 	}
 	for (uint32_t family = 0; family < ABI_TRACE_FAMILY_MAX; family++) {

@@ -38,9 +38,7 @@ bool net_take_steered(uint32_t cpu);
 
 // Replies (reply.c). Each builds a whole frame in `out` (ABI_PACKET_BYTES_MAX
 // bytes) and returns its length, 0 when the standard forbids an answer.
-uint32_t net_reply_refusal(const uint8_t *frame, const struct net_parsed *parsed,
-			   uint8_t *out);
-uint32_t net_reply_echo(const uint8_t *frame, const struct net_parsed *parsed,
-			uint8_t *out);
+uint32_t net_reply_refusal(const uint8_t *frame, const struct net_parsed *parsed, uint8_t *out);
+uint32_t net_reply_echo(const uint8_t *frame, const struct net_parsed *parsed, uint8_t *out);
 
 #endif

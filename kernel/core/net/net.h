@@ -15,10 +15,10 @@
 enum {
 	NET_IFINDEX_SYNTH = 1,
 	NET_IFINDEX_VIRTIO = 2,
-	NET_CONSUMERS_MAX = 64,        // as abi.JobListensMax
-	NET_CONSUMER_PACKETS = 7,      // bounded queue of each consumer, per CPU
-	NET_STEER_PACKETS = 32,        // bounded queue of each CPU
-	NET_SOURCES_MAX = 4,           // poll functions per CPU
+	NET_CONSUMERS_MAX = 64,	// as abi.JobListensMax
+	NET_CONSUMER_PACKETS = 7,	  // bounded queue of each consumer, per CPU
+	NET_STEER_PACKETS = 32,	// bounded queue of each CPU
+	NET_SOURCES_MAX = 4,	     // poll functions per CPU
 };
 
 // What the synthetic source knows about a packet. It travels beside the packet
@@ -40,19 +40,17 @@ struct net_result {
 	uint8_t flags;   // ABI_EVENT_*
 };
 
-typedef void (*net_account_function)(const struct source_tag *tag,
-				     const struct net_result *result);
+typedef void (*net_account_function)(const struct source_tag *tag, const struct net_result *result);
 typedef void (*net_transmit_function)(const uint8_t *frame, uint32_t bytes);
 // Does a bounded piece of work; returns whether there is more to do now.
 typedef bool (*net_poll_function)(uint32_t cpu, void *argument);
 
-void net_init(void);          // before drivers attach their sources
-void net_start(void);         // memory for the CPUs that are online; packets may come
+void net_init(void);	     // before drivers attach their sources
+void net_start(void);	      // memory for the CPUs that are online; packets may come
 void net_start_threads(void); // one net.rx thread per CPU that is online
 
 // One packet, on the net.rx thread of its CPU. tag is NULL for live traffic.
-void net_receive(unsigned ifindex, const uint8_t *frame, uint32_t bytes,
-		 const struct source_tag *tag);
+void net_receive(unsigned ifindex, const uint8_t *frame, uint32_t bytes, const struct source_tag *tag);
 
 // Where replies leave, by the interface the packet came in on.
 void net_set_transmit(unsigned ifindex, net_transmit_function transmit);
@@ -79,8 +77,8 @@ void net_reset_counters(void);
 // Where the payload lies that a consumer would get; also used by the source
 // to know beforehand which bytes must arrive.
 struct net_parsed {
-	uint32_t source_address;  // as four network-order bytes
-	uint32_t payload_offset;  // from the Ethernet header
+	uint32_t source_address;	 // as four network-order bytes
+	uint32_t payload_offset;	 // from the Ethernet header
 	uint32_t payload_bytes;
 	uint32_t ip_offset, ip_header_bytes, ip_bytes, l4_offset, l4_bytes;
 	uint16_t source_port, destination_port; // host order

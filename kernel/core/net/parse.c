@@ -56,8 +56,7 @@ uint16_t net_fold(uint64_t sum)
 uint64_t net_pseudo_sum(const uint8_t *addresses, uint8_t protocol, uint32_t l4_bytes)
 {
 	uint64_t sum = load64(addresses);
-	uint64_t rest = (uint64_t)protocol << 8 |
-			(uint64_t)__builtin_bswap16((uint16_t)l4_bytes) << 16;
+	uint64_t rest = (uint64_t)protocol << 8 | (uint64_t)__builtin_bswap16((uint16_t)l4_bytes) << 16;
 
 	sum += rest;
 	return sum + (sum < rest);
@@ -136,8 +135,7 @@ static uint8_t parse_ip(const uint8_t *ip, uint32_t bytes, struct net_parsed *p)
 	}
 	header_bytes = (uint32_t)(ip[0] & 0xf) * 4;
 	total_bytes = net_load16(ip + 2);
-	if (header_bytes < NET_IP_BYTES_MIN || header_bytes > total_bytes ||
-	    total_bytes > bytes) {
+	if (header_bytes < NET_IP_BYTES_MIN || header_bytes > total_bytes || total_bytes > bytes) {
 		return ABI_OUTCOME_MALFORMED;
 	}
 	if (net_fold(net_sum(ip, header_bytes, 0)) != 0xffff) {

@@ -41,8 +41,8 @@ static void store32(uint8_t *at, uint32_t value)
 }
 
 // Ethernet and IPv4 headers with both pairs of addresses turned round.
-static void put_headers(const uint8_t *frame, const struct net_parsed *parsed,
-			uint8_t protocol, uint32_t ip_bytes, uint8_t *out)
+static void put_headers(const uint8_t *frame, const struct net_parsed *parsed, uint8_t protocol, uint32_t ip_bytes,
+			uint8_t *out)
 {
 	const uint8_t *from = frame + parsed->ip_offset;
 	uint8_t *ip = out + NET_ETHERNET_BYTES;
@@ -63,8 +63,7 @@ static void put_headers(const uint8_t *frame, const struct net_parsed *parsed,
 	__builtin_memcpy(ip + 10, &checksum, sizeof checksum);
 }
 
-static uint32_t reply_reset(const uint8_t *frame, const struct net_parsed *parsed,
-			    uint8_t *out)
+static uint32_t reply_reset(const uint8_t *frame, const struct net_parsed *parsed, uint8_t *out)
 {
 	const uint8_t *tcp = frame + parsed->l4_offset;
 	uint8_t *reset = out + NET_ETHERNET_BYTES + NET_IP_BYTES_MIN;
@@ -84,15 +83,13 @@ static uint32_t reply_reset(const uint8_t *frame, const struct net_parsed *parse
 		reset[13] = TCP_RST;
 	} else {
 		// SEQ = 0, ACK = SEG.SEQ + SEG.LEN; SYN and FIN count as one each.
-		uint32_t length = parsed->payload_bytes + !!(flags & TCP_SYN) +
-				  !!(flags & TCP_FIN);
+		uint32_t length = parsed->payload_bytes + !!(flags & TCP_SYN) + !!(flags & TCP_FIN);
 
 		store32(reset + 8, load32(tcp + 4) + length);
 		reset[13] = TCP_RST | TCP_ACK;
 	}
-	checksum = (uint16_t)~net_fold(net_sum(
-		reset, TCP_BYTES,
-		net_pseudo_sum(out + NET_ETHERNET_BYTES + 12, NET_PROTOCOL_TCP, TCP_BYTES)));
+	checksum = (uint16_t)~net_fold(
+		net_sum(reset, TCP_BYTES, net_pseudo_sum(out + NET_ETHERNET_BYTES + 12, NET_PROTOCOL_TCP, TCP_BYTES)));
 	__builtin_memcpy(reset + 16, &checksum, sizeof checksum);
 	return NET_ETHERNET_BYTES + NET_IP_BYTES_MIN + TCP_BYTES;
 }
@@ -103,13 +100,11 @@ static bool not_one_host(const uint8_t *address)
 	return address[0] >= 224 || address[0] == 0;
 }
 
-static uint32_t reply_unreachable(const uint8_t *frame, const struct net_parsed *parsed,
-				  uint8_t code, uint8_t *out)
+static uint32_t reply_unreachable(const uint8_t *frame, const struct net_parsed *parsed, uint8_t code, uint8_t *out)
 {
 	const uint8_t *ip = frame + parsed->ip_offset;
 	uint8_t *icmp = out + NET_ETHERNET_BYTES + NET_IP_BYTES_MIN;
-	uint32_t quote = parsed->ip_bytes < ICMP_QUOTE_BYTES_MAX ? parsed->ip_bytes
-								  : ICMP_QUOTE_BYTES_MAX;
+	uint32_t quote = parsed->ip_bytes < ICMP_QUOTE_BYTES_MAX ? parsed->ip_bytes : ICMP_QUOTE_BYTES_MAX;
 	uint32_t icmp_bytes = ICMP_HEADER_BYTES + quote;
 	uint16_t checksum;
 
@@ -126,8 +121,7 @@ static uint32_t reply_unreachable(const uint8_t *frame, const struct net_parsed 
 	return NET_ETHERNET_BYTES + NET_IP_BYTES_MIN + icmp_bytes;
 }
 
-uint32_t net_reply_refusal(const uint8_t *frame, const struct net_parsed *parsed,
-			   uint8_t *out)
+uint32_t net_reply_refusal(const uint8_t *frame, const struct net_parsed *parsed, uint8_t *out)
 {
 	switch (parsed->protocol) {
 	case NET_PROTOCOL_TCP:
@@ -142,15 +136,13 @@ uint32_t net_reply_refusal(const uint8_t *frame, const struct net_parsed *parsed
 }
 
 // The reply repeats identifier, sequence number and data.
-uint32_t net_reply_echo(const uint8_t *frame, const struct net_parsed *parsed,
-			uint8_t *out)
+uint32_t net_reply_echo(const uint8_t *frame, const struct net_parsed *parsed, uint8_t *out)
 {
 	uint8_t *icmp = out + NET_ETHERNET_BYTES + NET_IP_BYTES_MIN;
 	uint32_t frame_bytes = NET_ETHERNET_BYTES + NET_IP_BYTES_MIN + parsed->l4_bytes;
 	uint16_t checksum;
 
-	if (not_one_host(frame + parsed->ip_offset + 12) ||
-	    not_one_host(frame + parsed->ip_offset + 16) ||
+	if (not_one_host(frame + parsed->ip_offset + 12) || not_one_host(frame + parsed->ip_offset + 16) ||
 	    frame_bytes > ABI_PACKET_BYTES_MAX) {
 		return 0;
 	}

@@ -14,7 +14,7 @@ enum thread_state {
 	THREAD_UNUSED = 0,
 	THREAD_READY,    // in its CPU's run queue
 	THREAD_RUNNING,
-	THREAD_WAITING,	// for an event; also in the sleepers if it has a deadline
+	THREAD_WAITING, // for an event; also in the sleepers if it has a deadline
 	THREAD_SLEEPING,
 	THREAD_EXITED,   // until its CPU has left its stack
 };

@@ -14,8 +14,7 @@ enum {
 	TRANSMIT_FRAMES = 16,
 	TRANSMIT_PAGE_ORDER = 3, // 16 frames of 2 KiB
 };
-_Static_assert(TRANSMIT_FRAMES * ABI_PACKET_BYTES_MAX == PAGE_BYTES << TRANSMIT_PAGE_ORDER,
-	       "transmit buffers");
+_Static_assert(TRANSMIT_FRAMES *ABI_PACKET_BYTES_MAX == PAGE_BYTES << TRANSMIT_PAGE_ORDER, "transmit buffers");
 
 struct synth_cpu {
 	_Alignas(64) struct prng prng;
@@ -40,8 +39,7 @@ static void account(const struct source_tag *tag, const struct net_result *resul
 	bool wanted = result->outcome == ABI_OUTCOME_DELIVERED;
 
 	if (wanted && tag->needed) {
-		if (result->digest == tag->expected_digest &&
-		    result->delivered_bytes == tag->expected_bytes) {
+		if (result->digest == tag->expected_digest && result->delivered_bytes == tag->expected_bytes) {
 			totals->needed_delivered++;
 		} else {
 			totals->needed_changed++;
@@ -115,8 +113,7 @@ static void weigh(uint32_t cpu, const struct abi_phase *phase)
 	}
 }
 
-int32_t synth_arm(const struct abi_phase *phase, uint64_t seed,
-		  uint32_t packet_count, uint32_t interval_ns)
+int32_t synth_arm(const struct abi_phase *phase, uint64_t seed, uint32_t packet_count, uint32_t interval_ns)
 {
 	uint32_t able = 0, turn = 0;
 
@@ -207,8 +204,8 @@ bool synth_offer(uint32_t cpu)
 	struct source_tag tag;
 
 	// A stop from another CPU must not be overwritten with left - 1.
-	if (left == 0 || !__atomic_compare_exchange_n(&self->remaining, &left, left - 1, false,
-						      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+	if (left == 0 || !__atomic_compare_exchange_n(&self->remaining, &left, left - 1, false, __ATOMIC_ACQ_REL,
+						      __ATOMIC_RELAXED)) {
 		return false;
 	}
 	packet = draw(cpu, &number);
@@ -220,8 +217,7 @@ bool synth_offer(uint32_t cpu)
 	self->totals.junk_offered += !tag.needed;
 	__atomic_store_n(&self->totals.offered, self->totals.offered + 1, __ATOMIC_RELEASE);
 	if (floor_on && !tag.needed) {
-		__atomic_store_n(&self->totals.completed, self->totals.completed + 1,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n(&self->totals.completed, self->totals.completed + 1, __ATOMIC_RELEASE);
 		return true;
 	}
 	net_receive(NET_IFINDEX_SYNTH, trace.blob + packet->offset, packet->bytes, &tag);

@@ -35,8 +35,7 @@ bool synth_loaded(void);
 // weights of `phase`. ABI_ERR_BUSY while packets are left, ABI_ERR_NOT_FOUND
 // when no flow has a weight. Counters go on; synth_reset clears them and puts
 // every flow at its first packet.
-int32_t synth_arm(const struct abi_phase *phase, uint64_t seed,
-		  uint32_t packet_count, uint32_t interval_ns);
+int32_t synth_arm(const struct abi_phase *phase, uint64_t seed, uint32_t packet_count, uint32_t interval_ns);
 void synth_stop(void);
 void synth_reset(void);
 

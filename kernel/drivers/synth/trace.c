@@ -24,8 +24,7 @@ static void *allocate(uint64_t bytes)
 
 // Reads one record; false when it does not lie inside the blob or holds a
 // value out of its range.
-static bool read_packet(const struct synth_trace *trace, uint64_t *at, uint64_t end,
-			struct synth_packet *packet)
+static bool read_packet(const struct synth_trace *trace, uint64_t *at, uint64_t end, struct synth_packet *packet)
 {
 	struct abi_trace_packet record;
 
@@ -34,9 +33,8 @@ static bool read_packet(const struct synth_trace *trace, uint64_t *at, uint64_t 
 	}
 	__builtin_memcpy(&record, trace->blob + *at, sizeof record);
 	*at += sizeof record;
-	if (record.bytes == 0 || record.bytes > ABI_PACKET_BYTES_MAX ||
-	    record.bytes > end - *at || record.family >= ABI_TRACE_FAMILY_MAX ||
-	    record.flow >= trace->flow_count) {
+	if (record.bytes == 0 || record.bytes > ABI_PACKET_BYTES_MAX || record.bytes > end - *at ||
+	    record.family >= ABI_TRACE_FAMILY_MAX || record.flow >= trace->flow_count) {
 		return false;
 	}
 	packet->offset = (uint32_t)*at;
@@ -126,8 +124,7 @@ static void group_by_family(struct synth_trace *trace)
 	}
 }
 
-int32_t synth_trace_build(struct synth_trace *out, const uint8_t *blob,
-			  uint64_t blob_bytes, uint32_t cpus)
+int32_t synth_trace_build(struct synth_trace *out, const uint8_t *blob, uint64_t blob_bytes, uint32_t cpus)
 {
 	static struct synth_trace trace; // too large for a kernel stack
 	struct abi_trace_header header;
@@ -139,9 +136,8 @@ int32_t synth_trace_build(struct synth_trace *out, const uint8_t *blob,
 	if (header.magic != ABI_TRACE_MAGIC) {
 		return ABI_ERR_MAGIC;
 	}
-	if (header.packet_count == 0 || header.packet_count > ABI_TRACE_PACKETS_MAX ||
-	    header.flow_count == 0 || header.flow_count > header.packet_count ||
-	    cpus == 0 || cpus > ABI_CPU_MAX) {
+	if (header.packet_count == 0 || header.packet_count > ABI_TRACE_PACKETS_MAX || header.flow_count == 0 ||
+	    header.flow_count > header.packet_count || cpus == 0 || cpus > ABI_CPU_MAX) {
 		return ABI_ERR_BAD_VALUE;
 	}
 	memset(&trace, 0, sizeof trace);

@@ -39,8 +39,7 @@ struct synth_trace {
 	struct synth_list lists[ABI_CPU_MAX][ABI_TRACE_FAMILY_MAX];
 };
 
-int32_t synth_trace_build(struct synth_trace *trace, const uint8_t *blob,
-			  uint64_t blob_bytes, uint32_t cpus);
+int32_t synth_trace_build(struct synth_trace *trace, const uint8_t *blob, uint64_t blob_bytes, uint32_t cpus);
 void synth_trace_rewind(struct synth_trace *trace);
 
 #endif

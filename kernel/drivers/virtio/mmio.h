@@ -20,8 +20,8 @@
 #define VIRTIO_FEATURE_VERSION_1 (1ULL << 32)
 
 struct virtio_device {
-    volatile uint8_t *registers; /* one transport, 0x200 bytes */
-    unsigned intid;              /* GIC interrupt */
+	volatile uint8_t *registers; /* one transport, 0x200 bytes */
+	unsigned intid;		/* GIC interrupt */
 };
 
 /* Finds the first transport that carries `type`. */

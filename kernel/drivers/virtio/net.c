@@ -26,69 +26,69 @@ static uint64_t transmit_drops;
 
 static void on_interrupt(unsigned intid, void *argument)
 {
-    (void)intid;
-    (void)argument;
-    virtio_interrupt_acknowledge(&device);
-    net_rx_wake(NET_CPU);
+	(void)intid;
+	(void)argument;
+	virtio_interrupt_acknowledge(&device);
+	net_rx_wake(NET_CPU);
 }
 
 /* One frame a call, so that other sources of the thread take turns with us. */
 static bool receive_poll(uint32_t cpu, void *argument)
 {
-    (void)cpu;
-    (void)argument;
-    uint32_t bytes;
-    int buffer = virtqueue_take(&receive_queue, &bytes);
-    if (buffer < 0)
-        return false;
-    if (bytes > HEADER_BYTES)
-        net_receive(NET_IFINDEX_VIRTIO, receive_queue.buffers[buffer] + HEADER_BYTES, bytes - HEADER_BYTES, 0);
-    virtqueue_submit(&receive_queue, (unsigned)buffer, VIRTQUEUE_BUFFER_BYTES);
-    virtqueue_notify(&receive_queue);
-    return true;
+	(void)cpu;
+	(void)argument;
+	uint32_t bytes;
+	int buffer = virtqueue_take(&receive_queue, &bytes);
+	if (buffer < 0)
+		return false;
+	if (bytes > HEADER_BYTES)
+		net_receive(NET_IFINDEX_VIRTIO, receive_queue.buffers[buffer] + HEADER_BYTES, bytes - HEADER_BYTES, 0);
+	virtqueue_submit(&receive_queue, (unsigned)buffer, VIRTQUEUE_BUFFER_BYTES);
+	virtqueue_notify(&receive_queue);
+	return true;
 }
 
 void virtio_net_transmit(const uint8_t *frame, uint32_t bytes)
 {
-    uint32_t ignored;
-    if (!present)
-        return;
-    while (virtqueue_take(&transmit_queue, &ignored) >= 0) {
-    }
-    int buffer = virtqueue_free_buffer(&transmit_queue);
-    if (buffer < 0 || bytes > VIRTQUEUE_BUFFER_BYTES - HEADER_BYTES) {
-        transmit_drops++;
-        return;
-    }
-    memset(transmit_queue.buffers[buffer], 0, HEADER_BYTES);
-    memcpy(transmit_queue.buffers[buffer] + HEADER_BYTES, frame, bytes);
-    virtqueue_submit(&transmit_queue, (unsigned)buffer, HEADER_BYTES + bytes);
-    virtqueue_notify(&transmit_queue);
+	uint32_t ignored;
+	if (!present)
+		return;
+	while (virtqueue_take(&transmit_queue, &ignored) >= 0) {
+	}
+	int buffer = virtqueue_free_buffer(&transmit_queue);
+	if (buffer < 0 || bytes > VIRTQUEUE_BUFFER_BYTES - HEADER_BYTES) {
+		transmit_drops++;
+		return;
+	}
+	memset(transmit_queue.buffers[buffer], 0, HEADER_BYTES);
+	memcpy(transmit_queue.buffers[buffer] + HEADER_BYTES, frame, bytes);
+	virtqueue_submit(&transmit_queue, (unsigned)buffer, HEADER_BYTES + bytes);
+	virtqueue_notify(&transmit_queue);
 }
 
 uint64_t virtio_net_transmit_drops(void)
 {
-    return __atomic_load_n(&transmit_drops, __ATOMIC_RELAXED);
+	return __atomic_load_n(&transmit_drops, __ATOMIC_RELAXED);
 }
 
 int virtio_net_init(void)
 {
-    uint64_t features;
-    if (!virtio_find(&device, VIRTIO_DEVICE_NET))
-        return -1;
-    if (!virtio_negotiate(&device, 0, &features) ||
-        !virtqueue_init(&receive_queue, &device, QUEUE_RECEIVE, true, receive_buffers) ||
-        !virtqueue_init(&transmit_queue, &device, QUEUE_TRANSMIT, false, transmit_buffers)) {
-        log_line("virtio-net: the device refused virtio 1.0 or queues of %u buffers", VIRTQUEUE_BUFFERS);
-        return -1;
-    }
-    irq_register(device.intid, on_interrupt, 0);
-    virtio_driver_ok(&device);
-    for (unsigned i = 0; i < VIRTQUEUE_BUFFERS; i++)
-        virtqueue_submit(&receive_queue, i, VIRTQUEUE_BUFFER_BYTES);
-    virtqueue_notify(&receive_queue);
-    present = true;
-    net_set_transmit(NET_IFINDEX_VIRTIO, virtio_net_transmit);
-    net_attach_source(NET_CPU, receive_poll, 0);
-    return 0;
+	uint64_t features;
+	if (!virtio_find(&device, VIRTIO_DEVICE_NET))
+		return -1;
+	if (!virtio_negotiate(&device, 0, &features) ||
+	    !virtqueue_init(&receive_queue, &device, QUEUE_RECEIVE, true, receive_buffers) ||
+	    !virtqueue_init(&transmit_queue, &device, QUEUE_TRANSMIT, false, transmit_buffers)) {
+		log_line("virtio-net: the device refused virtio 1.0 or queues of %u buffers", VIRTQUEUE_BUFFERS);
+		return -1;
+	}
+	irq_register(device.intid, on_interrupt, 0);
+	virtio_driver_ok(&device);
+	for (unsigned i = 0; i < VIRTQUEUE_BUFFERS; i++)
+		virtqueue_submit(&receive_queue, i, VIRTQUEUE_BUFFER_BYTES);
+	virtqueue_notify(&receive_queue);
+	present = true;
+	net_set_transmit(NET_IFINDEX_VIRTIO, virtio_net_transmit);
+	net_attach_source(NET_CPU, receive_poll, 0);
+	return 0;
 }

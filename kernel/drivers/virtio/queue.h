@@ -18,45 +18,45 @@
 #define VIRTQUEUE_BUFFER_BYTES 2048
 
 struct virtqueue_descriptor {
-    uint64_t address;
-    uint32_t bytes;
-    uint16_t flags;
-    uint16_t next;
+	uint64_t address;
+	uint32_t bytes;
+	uint16_t flags;
+	uint16_t next;
 };
 
 struct virtqueue_available {
-    uint16_t flags;
-    uint16_t index;
-    uint16_t ring[VIRTQUEUE_BUFFERS];
+	uint16_t flags;
+	uint16_t index;
+	uint16_t ring[VIRTQUEUE_BUFFERS];
 };
 
 struct virtqueue_used_element {
-    uint32_t id;
-    uint32_t bytes;
+	uint32_t id;
+	uint32_t bytes;
 };
 
 struct virtqueue_used {
-    uint16_t flags;
-    uint16_t index;
-    struct virtqueue_used_element ring[VIRTQUEUE_BUFFERS];
+	uint16_t flags;
+	uint16_t index;
+	struct virtqueue_used_element ring[VIRTQUEUE_BUFFERS];
 };
 
 struct virtqueue {
-    _Alignas(16) struct virtqueue_descriptor descriptors[VIRTQUEUE_BUFFERS];
-    _Alignas(64) struct virtqueue_available available; /* written by us only */
-    _Alignas(64) struct virtqueue_used used;           /* written by the device only */
-    _Alignas(64) uint8_t (*buffers)[VIRTQUEUE_BUFFER_BYTES];
-    struct virtio_device *device;
-    uint32_t index;      /* queue number of the device */
-    uint32_t in_flight;  /* bit i: buffer i is the device's */
-    uint16_t used_seen;  /* used entries consumed so far */
-    uint32_t violations; /* used entries that named no buffer in flight, or too many bytes */
-    bool device_writes;  /* receive queue */
+	_Alignas(16) struct virtqueue_descriptor descriptors[VIRTQUEUE_BUFFERS];
+	_Alignas(64) struct virtqueue_available available; /* written by us only */
+	_Alignas(64) struct virtqueue_used used;		 /* written by the device only */
+	_Alignas(64) uint8_t (*buffers)[VIRTQUEUE_BUFFER_BYTES];
+	struct virtio_device *device;
+	uint32_t index;	/* queue number of the device */
+	uint32_t in_flight;  /* bit i: buffer i is the device's */
+	uint16_t used_seen;  /* used entries consumed so far */
+	uint32_t violations; /* used entries that named no buffer in flight, or too many bytes */
+	bool device_writes;  /* receive queue */
 };
 
 /* False if the device has no such queue or it is smaller than ours. */
 bool virtqueue_init(struct virtqueue *queue, struct virtio_device *device, uint32_t index, bool device_writes,
-                    uint8_t (*buffers)[VIRTQUEUE_BUFFER_BYTES]);
+		    uint8_t (*buffers)[VIRTQUEUE_BUFFER_BYTES]);
 
 /* A buffer that is ours, or -1. */
 int virtqueue_free_buffer(const struct virtqueue *queue);

@@ -100,6 +100,9 @@ func (m *Monitor) Observe(event *abi.NetRXEvent, model *dryrun.Model) {
 			m.wanted++
 		}
 	}
+	if !model.Measured() {
+		return // a program that came with the job, before the first window
+	}
 	path := model.Path(event.Outcome, event.PacketBytes)
 	m.windowSize++
 	m.windowCost += min(uint64(event.CostInsn), path+programInsnMax)

@@ -200,6 +200,7 @@ func (p *Pipeline) installNow(chosen dryrun.Chosen) (index int, reply abi.Instal
 	deployed, code := p.table.Promote()
 	reply.Code, reply.SlotVersion = code, deployed.Version()
 	p.sayDeploy(deployed, abi.VerdictInstalled, code)
+	p.monitor.Begin(deployed) // for jobs that go on to live; measured ones never pump
 	return deployed.Index(), reply
 }
 

@@ -60,6 +60,36 @@ func TestInstallJobGoesThroughAnalyzeAndVerify(t *testing.T) {
 	}
 }
 
+// A program that came with a live job is watched like any other: kept while it
+// does no harm, taken back when it does.
+func TestJobProgramIsWatched(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		code       abi.Code
+	}{
+		{"drop all", "r0 = 1\nexit", abi.ErrLossBudget},
+		{"pass all", "r0 = 2\nexit", abi.OK},
+	} {
+		k := sim.New(6, 2)
+		k.Serve()
+		k.Pipeline.SetSilent(true)
+		if _, reply := k.Pipeline.InstallJob(assemble(t, c.text)); reply.Code != abi.OK {
+			t.Fatal(reply.Code)
+		}
+		k.Run(sim.Office(), 5_000)
+		last := abi.Record{}
+		for _, r := range k.Records {
+			if r.Stage == abi.StageMonitor {
+				last = r
+			}
+		}
+		if last.Code != c.code || (c.code == abi.OK) != (last.Verdict == abi.VerdictKept) {
+			t.Errorf("%s: %v %v", c.name, last.Verdict, last.Code)
+		}
+		k.Close()
+	}
+}
+
 // One call of Pump never does more than a bounded piece of work: counted as
 // events it takes off the rings.
 type counting struct {

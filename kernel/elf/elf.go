@@ -109,7 +109,7 @@ func Read(object []byte) (programs []Program, err error) {
 		if section.Type != elf.SHT_PROGBITS || section.Flags&elf.SHF_EXECINSTR == 0 || section.Size == 0 {
 			continue
 		}
-		found, err := readSection(file, index, symbols)
+		found, err := readSection(file, index, symbols, uint64(len(object)))
 		if err != nil {
 			return nil, err
 		}
@@ -125,19 +125,22 @@ func Read(object []byte) (programs []Program, err error) {
 }
 
 // readSection splits one executable section into its functions.
-func readSection(file *elf.File, index int, symbols []elf.Symbol) ([]Program, error) {
+func readSection(file *elf.File, index int, symbols []elf.Symbol, fileBytes uint64) ([]Program, error) {
 	section := file.Sections[index]
 	if section.Flags&elf.SHF_COMPRESSED != 0 {
 		return nil, at(section.Name, 0, "compressed code")
 	}
-	if section.Size > objectBytesMax || section.Size%bpf.SlotBytes != 0 {
+	if section.FileSize > fileBytes || section.Size != section.FileSize {
+		return nil, at(section.Name, 0, "%d bytes of code in a file of %d", section.Size, fileBytes)
+	}
+	if section.Size%bpf.SlotBytes != 0 {
 		return nil, at(section.Name, section.Size, "%d bytes are not whole instructions", section.Size)
 	}
 	code := make([]byte, section.Size)
 	if _, err := io.ReadFull(section.Open(), code); err != nil {
 		return nil, at(section.Name, 0, "the section ends before its %d bytes (%v)", section.Size, err)
 	}
-	if err := refuseRelocations(file, index, symbols); err != nil {
+	if err := refuseRelocations(file, index, symbols, fileBytes); err != nil {
 		return nil, err
 	}
 	functions := functionsOf(index, symbols)
@@ -180,13 +183,13 @@ const relocationBytes = 16
 // refuseRelocations looks for relocations of a code section. What they would
 // bring in (maps, data, other functions) is not loaded, so the code that uses
 // it cannot be run as it stands.
-func refuseRelocations(file *elf.File, index int, symbols []elf.Symbol) error {
+func refuseRelocations(file *elf.File, index int, symbols []elf.Symbol, fileBytes uint64) error {
 	for _, section := range file.Sections {
 		if section.Type != elf.SHT_REL && section.Type != elf.SHT_RELA || int(section.Info) != index || section.Size == 0 {
 			continue
 		}
 		target := file.Sections[index].Name
-		if section.Type == elf.SHT_RELA || section.Size%relocationBytes != 0 || section.Size > objectBytesMax {
+		if section.Type == elf.SHT_RELA || section.Size%relocationBytes != 0 || section.FileSize > fileBytes || section.Size != section.FileSize {
 			return at(section.Name, 0, "a relocation table this loader does not know")
 		}
 		table := make([]byte, section.Size)

@@ -27,28 +27,26 @@ const header = "r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\n"
 
 const footer = "\nr0 = 2\nexit\nout: r0 = 1\nexit"
 
-func TestVerdicts(t *testing.T) {
-	w := NewWorkspace()
-	for _, c := range []struct {
-		name, text string
-		code       abi.Code
-		at         int32
-	}{
-		{"least program", "r0 = 2\nexit", abi.OK, -1},
-		{"byte after check", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 13)" + footer, abi.OK, -1},
-		{"byte past check", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 14)" + footer, abi.ErrPacketBounds, 5},
-		{"word straddles check", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr5 = *(u32 *)(r2 + 11)" + footer, abi.ErrPacketBounds, 5},
-		{"no check", header + "r5 = *(u8 *)(r2 + 0)\nr0 = 2\nexit", abi.ErrPacketBounds, 2},
-		{"checked on the other branch", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr0 = 2\nexit\nout: r5 = *(u8 *)(r2 + 0)\nr0 = 1\nexit", abi.ErrPacketBounds, 7},
-		{">= leaves one byte more", header + "r4 = r2\nr4 += 14\nif r4 >= r3 goto out\nr5 = *(u8 *)(r2 + 14)" + footer, abi.OK, -1},
-		{">= leaves not two", header + "r4 = r2\nr4 += 14\nif r4 >= r3 goto out\nr5 = *(u8 *)(r2 + 15)" + footer, abi.ErrPacketBounds, 5},
-		{"end < pointer", header + "r4 = r2\nr4 += 14\nif r3 < r4 goto out\nr5 = *(u8 *)(r2 + 13)" + footer, abi.OK, -1},
-		{"end <= pointer", header + "r4 = r2\nr4 += 14\nif r3 <= r4 goto out\nr5 = *(u8 *)(r2 + 14)" + footer, abi.OK, -1},
-		{"pointer <= end taken", header + "r4 = r2\nr4 += 14\nif r4 <= r3 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 13)\nr0 = 2\nexit", abi.OK, -1},
-		{"pointer < end taken", header + "r4 = r2\nr4 += 14\nif r4 < r3 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 14)\nr0 = 2\nexit", abi.OK, -1},
-		{"end >= pointer taken", header + "r4 = r2\nr4 += 14\nif r3 >= r4 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 13)\nr0 = 2\nexit", abi.OK, -1},
-		{"end > pointer taken", header + "r4 = r2\nr4 += 14\nif r3 > r4 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 14)\nr0 = 2\nexit", abi.OK, -1},
-		{"variable header", header + `
+var verdicts = []struct {
+	name, text string
+	code       abi.Code
+	at         int32
+}{
+	{"least program", "r0 = 2\nexit", abi.OK, -1},
+	{"byte after check", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 13)" + footer, abi.OK, -1},
+	{"byte past check", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 14)" + footer, abi.ErrPacketBounds, 5},
+	{"word straddles check", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr5 = *(u32 *)(r2 + 11)" + footer, abi.ErrPacketBounds, 5},
+	{"no check", header + "r5 = *(u8 *)(r2 + 0)\nr0 = 2\nexit", abi.ErrPacketBounds, 2},
+	{"checked on the other branch", header + "r4 = r2\nr4 += 14\nif r4 > r3 goto out\nr0 = 2\nexit\nout: r5 = *(u8 *)(r2 + 0)\nr0 = 1\nexit", abi.ErrPacketBounds, 7},
+	{">= leaves one byte more", header + "r4 = r2\nr4 += 14\nif r4 >= r3 goto out\nr5 = *(u8 *)(r2 + 14)" + footer, abi.OK, -1},
+	{">= leaves not two", header + "r4 = r2\nr4 += 14\nif r4 >= r3 goto out\nr5 = *(u8 *)(r2 + 15)" + footer, abi.ErrPacketBounds, 5},
+	{"end < pointer", header + "r4 = r2\nr4 += 14\nif r3 < r4 goto out\nr5 = *(u8 *)(r2 + 13)" + footer, abi.OK, -1},
+	{"end <= pointer", header + "r4 = r2\nr4 += 14\nif r3 <= r4 goto out\nr5 = *(u8 *)(r2 + 14)" + footer, abi.OK, -1},
+	{"pointer <= end taken", header + "r4 = r2\nr4 += 14\nif r4 <= r3 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 13)\nr0 = 2\nexit", abi.OK, -1},
+	{"pointer < end taken", header + "r4 = r2\nr4 += 14\nif r4 < r3 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 14)\nr0 = 2\nexit", abi.OK, -1},
+	{"end >= pointer taken", header + "r4 = r2\nr4 += 14\nif r3 >= r4 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 13)\nr0 = 2\nexit", abi.OK, -1},
+	{"end > pointer taken", header + "r4 = r2\nr4 += 14\nif r3 > r4 goto in\nr0 = 1\nexit\nin: r5 = *(u8 *)(r2 + 14)\nr0 = 2\nexit", abi.OK, -1},
+	{"variable header", header + `
 			r4 = r2
 			r4 += 34
 			if r4 > r3 goto out
@@ -60,20 +58,20 @@ func TestVerdicts(t *testing.T) {
 			r4 += 18
 			if r4 > r3 goto out
 			r6 = *(u16 *)(r2 + 16)` + footer, abi.OK, -1},
-		{"variable header unchecked", header + `
+	{"variable header unchecked", header + `
 			r4 = r2
 			r4 += 34
 			if r4 > r3 goto out
 			r5 = *(u8 *)(r2 + 14)
 			r2 += r5
 			r6 = *(u8 *)(r2 + 0)` + footer, abi.ErrPacketBounds, 7},
-		{"unbounded variable", header + `
+	{"unbounded variable", header + `
 			r4 = r2
 			r4 += 34
 			if r4 > r3 goto out
 			r5 = *(u64 *)(r2 + 14)
 			r2 += r5` + footer, abi.ErrPointerMath, 6},
-		{"bounded by a branch", header + `
+	{"bounded by a branch", header + `
 			r4 = r2
 			r4 += 34
 			if r4 > r3 goto out
@@ -84,41 +82,45 @@ func TestVerdicts(t *testing.T) {
 			r4 += 1
 			if r4 > r3 goto out
 			r6 = *(u8 *)(r2 + 0)` + footer, abi.OK, -1},
-		{"uninitialised register", "r0 = r5\nexit", abi.ErrUninitialised, 0},
-		{"uninitialised on one path", "r5 = *(u32 *)(r1 + 12)\nif r5 == 1 goto out\nr0 = 2\nout: exit", abi.ErrUninitialised, 3},
-		{"uninitialised stack", "r0 = *(u64 *)(r10 - 8)\nexit", abi.ErrUninitialised, 0},
-		{"stack half written", "*(u32 *)(r10 - 8) = 1\nr0 = *(u64 *)(r10 - 8)\nexit", abi.ErrUninitialised, 1},
-		{"stack round trip", "r2 = 2\n*(u64 *)(r10 - 8) = r2\nr0 = *(u64 *)(r10 - 8)\nexit", abi.OK, -1},
-		{"spilled pointer comes back", header + "*(u64 *)(r10 - 8) = r2\nr2 = *(u64 *)(r10 - 8)\nr4 = r2\nr4 += 1\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 0)" + footer, abi.OK, -1},
-		{"range reaches a spill", header + "*(u64 *)(r10 - 8) = r2\nr4 = r2\nr4 += 1\nif r4 > r3 goto out\nr6 = *(u64 *)(r10 - 8)\nr5 = *(u8 *)(r6 + 0)" + footer, abi.OK, -1},
-		{"half a spilled pointer", "*(u64 *)(r10 - 8) = r1\nr0 = *(u32 *)(r10 - 8)\nexit", abi.ErrLeak, 1},
-		{"misaligned stack", "*(u64 *)(r10 - 12) = 1\nr0 = 2\nexit", abi.ErrMisaligned, 0},
-		{"pointer to stack out of frame", "r2 = r10\nr2 += 8\n*(u64 *)(r2 - 8) = 1\nr0 = 2\nexit", abi.ErrStackAccess, 2},
-		{"return a pointer", "r0 = r1\nexit", abi.ErrLeak, 1},
-		{"return too much", "r0 = 5\nexit", abi.ErrReturnValue, 1},
-		{"return unknown", "r0 = *(u32 *)(r1 + 12)\nexit", abi.ErrReturnValue, 1},
-		{"return masked", "r0 = *(u32 *)(r1 + 12)\nr0 &= 3\nexit", abi.OK, -1},
-		{"context write", "*(u32 *)(r1 + 0) = 1\nr0 = 2\nexit", abi.ErrReadOnly, 0},
-		{"context past the end", "r0 = *(u32 *)(r1 + 32)\nexit", abi.ErrContextAccess, 0},
-		{"context misaligned", "r0 = *(u32 *)(r1 + 13)\nexit", abi.ErrContextAccess, 0},
-		{"context narrow", "r0 = *(u16 *)(r1 + 12)\nexit", abi.ErrContextAccess, 0},
-		{"context meta", "r0 = *(u32 *)(r1 + 8)\nexit", abi.ErrContextAccess, 0},
-		{"pointer multiplied", "r1 *= 2\nr0 = 2\nexit", abi.ErrPointerMath, 0},
-		{"pointer cut", "w2 = w1\nr0 = 2\nexit", abi.ErrLeak, 0},
-		{"pointers subtracted", header + "r3 -= r2\nr0 = 2\nexit", abi.ErrPointerMath, 2},
-		{"pointer compared", "if r1 == 0 goto +1\nr0 = 2\nexit", abi.ErrLeak, 0},
-		{"pointer into packet", header + "r4 = r2\nr4 += 8\nif r4 > r3 goto out\n*(u64 *)(r2 + 0) = r1" + footer, abi.ErrLeak, 5},
-		{"packet write", header + "r4 = r2\nr4 += 8\nif r4 > r3 goto out\n*(u64 *)(r2 + 0) = 7" + footer, abi.OK, -1},
-		{"number as pointer", "r2 = 4096\nr0 = *(u8 *)(r2 + 0)\nexit", abi.ErrBadPointer, 1},
-		{"read through the end", header + "r0 = *(u8 *)(r3 - 1)\nexit", abi.ErrBadPointer, 2},
-		{"divide by constant zero", "r0 = 2\nr0 /= 0\nexit", abi.ErrDivideByZero, 1},
-		{"shift by the width", "r0 = 2\nw0 <<= 32\nexit", abi.ErrShiftRange, 1},
-		{"correlated branches", "r6 = *(u32 *)(r1 + 12)\nif r6 > 1 goto x\nr5 = 2\nx: r0 = 1\nif r6 > 1 goto y\nr0 = r5\ny: exit", abi.OK, -1},
-		{"linked copies", "r6 = *(u32 *)(r1 + 12)\nr7 = r6\nif r6 > 4 goto out\nr0 = r7\nexit\nout: r0 = 1\nexit", abi.OK, -1},
-		{"32-bit bounds", "r6 = *(u32 *)(r1 + 12)\nif w6 > 4 goto out\nw0 = w6\nexit\nout: r0 = 1\nexit", abi.OK, -1},
-		{"signed bounds", "r6 = *(u32 *)(r1 + 12)\nif w6 s> 4 goto out\nw0 = w6\nexit\nout: r0 = 1\nexit", abi.ErrReturnValue, 3},
-		{"dead branch", "r0 = 2\nif r0 == 2 goto +1\nr0 = r9\nexit", abi.OK, -1},
-	} {
+	{"uninitialised register", "r0 = r5\nexit", abi.ErrUninitialised, 0},
+	{"uninitialised on one path", "r5 = *(u32 *)(r1 + 12)\nif r5 == 1 goto out\nr0 = 2\nout: exit", abi.ErrUninitialised, 3},
+	{"uninitialised stack", "r0 = *(u64 *)(r10 - 8)\nexit", abi.ErrUninitialised, 0},
+	{"stack half written", "*(u32 *)(r10 - 8) = 1\nr0 = *(u64 *)(r10 - 8)\nexit", abi.ErrUninitialised, 1},
+	{"stack round trip", "r2 = 2\n*(u64 *)(r10 - 8) = r2\nr0 = *(u64 *)(r10 - 8)\nexit", abi.OK, -1},
+	{"spilled pointer comes back", header + "*(u64 *)(r10 - 8) = r2\nr2 = *(u64 *)(r10 - 8)\nr4 = r2\nr4 += 1\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 0)" + footer, abi.OK, -1},
+	{"range reaches a spill", header + "*(u64 *)(r10 - 8) = r2\nr4 = r2\nr4 += 1\nif r4 > r3 goto out\nr6 = *(u64 *)(r10 - 8)\nr5 = *(u8 *)(r6 + 0)" + footer, abi.OK, -1},
+	{"half a spilled pointer", "*(u64 *)(r10 - 8) = r1\nr0 = *(u32 *)(r10 - 8)\nexit", abi.ErrLeak, 1},
+	{"misaligned stack", "*(u64 *)(r10 - 12) = 1\nr0 = 2\nexit", abi.ErrMisaligned, 0},
+	{"pointer to stack out of frame", "r2 = r10\nr2 += 8\n*(u64 *)(r2 - 8) = 1\nr0 = 2\nexit", abi.ErrStackAccess, 2},
+	{"return a pointer", "r0 = r1\nexit", abi.ErrLeak, 1},
+	{"return too much", "r0 = 5\nexit", abi.ErrReturnValue, 1},
+	{"return unknown", "r0 = *(u32 *)(r1 + 12)\nexit", abi.ErrReturnValue, 1},
+	{"return masked", "r0 = *(u32 *)(r1 + 12)\nr0 &= 3\nexit", abi.OK, -1},
+	{"context write", "*(u32 *)(r1 + 0) = 1\nr0 = 2\nexit", abi.ErrReadOnly, 0},
+	{"context past the end", "r0 = *(u32 *)(r1 + 32)\nexit", abi.ErrContextAccess, 0},
+	{"context misaligned", "r0 = *(u32 *)(r1 + 13)\nexit", abi.ErrContextAccess, 0},
+	{"context narrow", "r0 = *(u16 *)(r1 + 12)\nexit", abi.ErrContextAccess, 0},
+	{"context meta", "r0 = *(u32 *)(r1 + 8)\nexit", abi.ErrContextAccess, 0},
+	{"pointer multiplied", "r1 *= 2\nr0 = 2\nexit", abi.ErrPointerMath, 0},
+	{"pointer cut", "w2 = w1\nr0 = 2\nexit", abi.ErrLeak, 0},
+	{"pointers subtracted", header + "r3 -= r2\nr0 = 2\nexit", abi.ErrPointerMath, 2},
+	{"pointer compared", "if r1 == 0 goto +1\nr0 = 2\nexit", abi.ErrLeak, 0},
+	{"pointer into packet", header + "r4 = r2\nr4 += 8\nif r4 > r3 goto out\n*(u64 *)(r2 + 0) = r1" + footer, abi.ErrLeak, 5},
+	{"packet write", header + "r4 = r2\nr4 += 8\nif r4 > r3 goto out\n*(u64 *)(r2 + 0) = 7" + footer, abi.OK, -1},
+	{"number as pointer", "r2 = 4096\nr0 = *(u8 *)(r2 + 0)\nexit", abi.ErrBadPointer, 1},
+	{"read through the end", header + "r0 = *(u8 *)(r3 - 1)\nexit", abi.ErrBadPointer, 2},
+	{"divide by constant zero", "r0 = 2\nr0 /= 0\nexit", abi.ErrDivideByZero, 1},
+	{"shift by the width", "r0 = 2\nw0 <<= 32\nexit", abi.ErrShiftRange, 1},
+	{"correlated branches", "r6 = *(u32 *)(r1 + 12)\nif r6 > 1 goto x\nr5 = 2\nx: r0 = 1\nif r6 > 1 goto y\nr0 = r5\ny: exit", abi.OK, -1},
+	{"linked copies", "r6 = *(u32 *)(r1 + 12)\nr7 = r6\nif r6 > 4 goto out\nr0 = r7\nexit\nout: r0 = 1\nexit", abi.OK, -1},
+	{"32-bit bounds", "r6 = *(u32 *)(r1 + 12)\nif w6 > 4 goto out\nw0 = w6\nexit\nout: r0 = 1\nexit", abi.OK, -1},
+	{"signed bounds", "r6 = *(u32 *)(r1 + 12)\nif w6 s> 4 goto out\nw0 = w6\nexit\nout: r0 = 1\nexit", abi.ErrReturnValue, 3},
+	{"dead branch", "r0 = 2\nif r0 == 2 goto +1\nr0 = r9\nexit", abi.OK, -1},
+}
+
+func TestVerdicts(t *testing.T) {
+	w := NewWorkspace()
+	for _, c := range verdicts {
 		_, fault := Check(analyzed(t, c.text, bpf.TypeHook), w)
 		if fault.Code != c.code || fault.Instruction != c.at {
 			t.Errorf("%s: code %d at %d, want %d at %d (r%d wanted %d found %d)", c.name, fault.Code, fault.Instruction, c.code, c.at, fault.Register, fault.Wanted, fault.Found)

@@ -15,7 +15,7 @@ $(GOLANGCI): images/tools/lint/go.mod images/tools/lint/go.sum
 		sh -c 'cd images/tools/lint && CGO_ENABLED=0 $(GO) build -trimpath -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint && touch $(CURDIR)/$@'
 
 lint-go: $(GOLANGCI)
-	@$(STEP) "golangci-lint" $(GOLANGCI) run ./...
+	@$(STEP) "golangci-lint" $(GOLANGCI) run --allow-parallel-runners ./...
 lint-c-format:
 	@$(STEP) "clang-format" clang-format-19 --dry-run -Werror $(C_FILES)
 lint-c-tidy:

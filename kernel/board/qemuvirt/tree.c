@@ -37,7 +37,8 @@ struct reader {
 
 static bool same(const char *left, const char *right)
 {
-	while (*left != 0 && *left == *right) {
+	// No node's name is read before fdt_next has reported the node.
+	while (*left != 0 && *left == *right) { // NOLINT(clang-analyzer-core.NullDereference)
 		left++;
 		right++;
 	}

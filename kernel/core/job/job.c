@@ -75,20 +75,20 @@ static void attach_source(void)
 static void log_report(const struct abi_report *r)
 {
 	log_line("report: kind=%u code=%d offered=%llu needed=%llu delivered=%llu "
-		 "changed=%llu junk=%llu junk_delivered=%llu insn=%llu empty=%llu",
+		 "changed=%llu junk=%llu junk_delivered=%llu insn=%llu empty=%llu events=%llu "
+		 "version=%u cpus=%u wanted=%llu agrees=%llu boot=%llu",
 		 r->kind, r->code, (unsigned long long)r->offered,
 		 (unsigned long long)r->needed_offered,
 		 (unsigned long long)r->needed_delivered,
 		 (unsigned long long)r->needed_changed, (unsigned long long)r->junk_offered,
 		 (unsigned long long)r->junk_delivered, (unsigned long long)r->insn_total,
-		 (unsigned long long)r->insn_empty);
-	log_line("report+ events=%llu version=%u cpus=%u wanted=%llu agrees=%llu known=%llu "
-		 "errors=%llu replies=%llu audited=%llu boot=%llu",
-		 (unsigned long long)r->events_handled, r->slot_version, r->cpus,
-		 (unsigned long long)r->signal_wanted, (unsigned long long)r->signal_agrees,
-		 (unsigned long long)r->reserved[0], (unsigned long long)r->reserved[2],
-		 (unsigned long long)r->reserved[3], (unsigned long long)r->reserved[4],
-		 (unsigned long long)r->boot_insn);
+		 (unsigned long long)r->insn_empty, (unsigned long long)r->events_handled,
+		 r->slot_version, r->cpus, (unsigned long long)r->signal_wanted,
+		 (unsigned long long)r->signal_agrees, (unsigned long long)r->boot_insn);
+	log_line("detail: known=%llu doubled=%llu errors=%llu replies=%llu audited=%llu",
+		 (unsigned long long)r->reserved[0], (unsigned long long)r->reserved[1],
+		 (unsigned long long)r->reserved[2], (unsigned long long)r->reserved[3],
+		 (unsigned long long)r->reserved[4]);
 }
 
 static _Noreturn void finish(const struct abi_report *report)
@@ -121,9 +121,6 @@ static _Noreturn void run_to_report(int32_t code)
 	}
 	switch (job.view.kind) {
 	case ABI_JOB_MEASURE:
-		if (job.view.flags & ABI_JOB_PIPELINE_ON) {
-			job_start_pipeline();
-		}
 		job_measure(&report);
 		break;
 	case ABI_JOB_BENCH:

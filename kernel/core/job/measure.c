@@ -111,6 +111,9 @@ void job_measure(struct abi_report *report)
 	hook_reset_counters();
 	net_reset_counters();
 	synth_reset();
+	if (job.view.flags & ABI_JOB_PIPELINE_ON) {
+		job_start_pipeline();
+	}
 	net_set_bypass(floor);
 	synth_set_floor(floor);
 	for (uint32_t phase = 0; phase < job_phases() && report->code == ABI_OK; phase++) {

@@ -66,6 +66,7 @@ struct net_cpu {
 	struct spinlock steer_lock;
 	struct steered *steer;
 	uint64_t steer_head, steer_tail;
+	bool resting; // the thread is about to sleep, or asleep
 	uint8_t reply[ABI_PACKET_BYTES_MAX];
 };
 
@@ -215,7 +216,45 @@ static uint32_t steer_target(const uint8_t *frame, uint32_t bytes)
 	if (bytes >= NET_ETHERNET_BYTES + NET_IP_BYTES_MIN) {
 		__builtin_memcpy(&address, frame + NET_ETHERNET_BYTES + 12, sizeof address);
 	}
-	return ((address * 0x9e3779b1u) >> 16) % cpu_count();
+	// The top bits of the product, scaled: all address bytes reach them.
+	return (uint32_t)((uint64_t)(address * 0x9e3779b1u) * cpu_count() >> 32);
+}
+
+static bool steer_full(const struct net_cpu *to)
+{
+	return load_acquire(&to->steer_head) - load_acquire(&to->steer_tail) >= NET_STEER_PACKETS;
+}
+
+// Puts the packet into the target's queue. Producers share steer_lock; the
+// target alone moves the tail, with a store-release after it is done with the
+// place, and sees whole packets because head is stored with release. A full
+// queue is noticed before the lock is taken: that is where many CPUs would meet.
+static bool steer_put(struct net_cpu *to, unsigned ifindex, const uint8_t *frame,
+		      uint32_t bytes, const struct source_tag *tag, uint8_t flags)
+{
+	struct steered *place;
+	uint64_t state;
+	bool room;
+
+	if (steer_full(to)) {
+		return false;
+	}
+	state = spin_lock_irqsave(&to->steer_lock);
+	room = !steer_full(to);
+	if (room) {
+		place = &to->steer[to->steer_head % NET_STEER_PACKETS];
+		place->tagged = tag != 0;
+		if (tag != 0) {
+			place->tag = *tag;
+		}
+		place->ifindex = (uint8_t)ifindex;
+		place->bytes = bytes;
+		place->flags = flags;
+		memcpy(place->frame, frame, bytes);
+		__atomic_store_n(&to->steer_head, to->steer_head + 1, __ATOMIC_SEQ_CST);
+	}
+	spin_unlock_irqrestore(&to->steer_lock, state);
+	return room;
 }
 
 // False when the target is this CPU or its queue is full: then the packet is
@@ -225,29 +264,16 @@ static bool steer(uint32_t cpu, unsigned ifindex, const uint8_t *frame, uint32_t
 {
 	uint32_t target = steer_target(frame, bytes);
 	struct net_cpu *to = &net_cpus[target];
-	struct steered *place;
-	uint64_t state;
 
-	if (target == cpu || to->steer == 0) {
+	if (target == cpu || to->steer == 0 ||
+	    !steer_put(to, ifindex, frame, bytes, tag, flags)) {
 		return false;
 	}
-	state = spin_lock_irqsave(&to->steer_lock);
-	if (to->steer_head - to->steer_tail >= NET_STEER_PACKETS) {
-		spin_unlock_irqrestore(&to->steer_lock, state);
-		return false;
+	// Against the thread's resting = true, then head: one of the two sees
+	// the other (both sequentially consistent), so no packet waits unseen.
+	if (__atomic_load_n(&to->resting, __ATOMIC_SEQ_CST)) {
+		net_rx_wake(target);
 	}
-	place = &to->steer[to->steer_head % NET_STEER_PACKETS];
-	place->tagged = tag != 0;
-	if (tag != 0) {
-		place->tag = *tag;
-	}
-	place->ifindex = (uint8_t)ifindex;
-	place->bytes = bytes;
-	place->flags = flags;
-	memcpy(place->frame, frame, bytes);
-	to->steer_head++;
-	spin_unlock_irqrestore(&to->steer_lock, state);
-	net_rx_wake(target);
 	return true;
 }
 
@@ -264,7 +290,7 @@ bool net_take_steered(uint32_t cpu)
 	struct net_cpu *self = &net_cpus[cpu];
 	struct net_result result = {.action = ABI_NET_RX_REDIRECT};
 	struct steered *place;
-	uint64_t start, cost, state;
+	uint64_t start, cost;
 
 	if (self->steer == 0 || load_acquire(&self->steer_head) == self->steer_tail) {
 		return false;
@@ -278,9 +304,7 @@ bool net_take_steered(uint32_t cpu)
 	hook_net_rx_steered_done(result.outcome, cost);
 	self->path_insn += cost;
 	finish(place->tagged ? &place->tag : 0, &result);
-	state = spin_lock_irqsave(&self->steer_lock);
-	self->steer_tail++;
-	spin_unlock_irqrestore(&self->steer_lock, state);
+	store_release(&self->steer_tail, self->steer_tail + 1);
 	return true;
 }
 
@@ -395,6 +419,15 @@ static void wait_for_work(struct net_cpu *self)
 	}
 }
 
+static void rest(struct net_cpu *self)
+{
+	__atomic_store_n(&self->resting, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&self->steer_head, __ATOMIC_SEQ_CST) == self->steer_tail) {
+		wait_for_work(self);
+	}
+	__atomic_store_n(&self->resting, false, __ATOMIC_RELAXED);
+}
+
 static void net_rx_thread(void *argument)
 {
 	uint32_t cpu = (uint32_t)(uintptr_t)argument;
@@ -408,7 +441,7 @@ static void net_rx_thread(void *argument)
 			more |= self->sources[i].poll(cpu, self->sources[i].argument);
 		}
 		if (!more) {
-			wait_for_work(self);
+			rest(self);
 		}
 	}
 }

@@ -7,6 +7,7 @@ package pathtest
 import (
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -30,11 +31,13 @@ func build(t *testing.T, name string, flags ...string) string {
 			t.Fatalf("%s: no sources (%v)", pattern, err)
 		}
 		for _, source := range found {
-			if filepath.Base(source) != "imports.c" { // the seam to Go, not the path
-				sources = append(sources, source)
+			if filepath.Base(source) == "imports.c" { // the seam to Go, not the path
+				continue
 			}
+			sources = append(sources, source)
 		}
 	}
+	readAll(t)
 	binary := filepath.Join(t.TempDir(), name)
 	arguments := append([]string{"-std=c17", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread",
 		"-fno-sanitize-recover=all", "-D_GNU_SOURCE", "-I", "testdata/include", "-I", "../..", "-I", "testdata",
@@ -43,6 +46,26 @@ func build(t *testing.T, name string, flags ...string) string {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return binary
+}
+
+// readAll opens every source and header, so that go test's cache knows what
+// the result depends on.
+func readAll(t *testing.T) {
+	t.Helper()
+	for _, pattern := range []string{"testdata/*", "testdata/include/arch/arm64/*", "../*/*.[ch]", "../../drivers/synth/*", "../../abi/gen/*.h"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			if info, err := os.Stat(path); err != nil || info.IsDir() {
+				continue
+			}
+			if _, err := os.ReadFile(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 func run(t *testing.T, binary, name string) {

@@ -23,6 +23,7 @@ func TestRandomStories(t *testing.T) {
 		count = min(count, 10)
 	}
 	installed, rolledBack, refused := 0, 0, 0
+	versions, lost, most := 0, uint64(0), uint64(0) // that dropped anything wanted
 	for i := 0; i < count; i++ {
 		seed := *firstSeed + uint64(i)
 		k := play(seed)
@@ -32,6 +33,11 @@ func TestRandomStories(t *testing.T) {
 		installed += k.count(abi.StageDeploy, abi.VerdictInstalled)
 		rolledBack += k.count(abi.StageMonitor, abi.VerdictRolledBack)
 		refused += k.count(abi.StageDryRun, abi.VerdictRefused)
+		for _, l := range k.lost {
+			versions++
+			lost += l.Dropped
+			most = max(most, l.Dropped)
+		}
 		if t.Failed() {
 			t.Fatalf("seed %d\n%s", seed, k.transcript())
 		}
@@ -39,6 +45,8 @@ func TestRandomStories(t *testing.T) {
 	}
 	t.Logf("%d stories from seed %d: %d programs installed, %d rolled back, %d candidates refused by the dry run",
 		count, *firstSeed, installed, rolledBack, refused)
+	t.Logf("%d versions dropped wanted packets before they were taken back: %d on average, %d at most, bound %d",
+		versions, lost/uint64(max(versions, 1)), most, LossBound)
 	if count >= 20 && (installed == 0 || rolledBack == 0 || refused == 0) {
 		t.Error("the stories exercise nothing")
 	}

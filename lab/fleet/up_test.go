@@ -33,11 +33,19 @@ func (f *fakeInstance) Target() string          { return f.spec.Target }
 func (f *fakeInstance) Control() *guest.Client  { return f.client }
 func (f *fakeInstance) Messages() *guest.Stream { return f.messages }
 func (f *fakeInstance) Done() <-chan struct{}   { return f.done }
-func (f *fakeInstance) Err() error              { return f.err }
 func (f *fakeInstance) Hello() abi.Hello        { return abi.Hello{CPUs: uint32(f.spec.CPUs)} }
 func (f *fakeInstance) Console() []byte         { return []byte("printed") }
 func (f *fakeInstance) CPUTime() time.Duration  { return time.Second }
 func (f *fakeInstance) Stop() error             { f.end(nil); return nil }
+
+func (f *fakeInstance) Err() error {
+	select {
+	case <-f.done:
+		return f.err
+	default:
+		return nil
+	}
+}
 
 func (f *fakeInstance) end(err error) {
 	f.once.Do(func() {

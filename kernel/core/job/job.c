@@ -77,13 +77,11 @@ static void log_report(const struct abi_report *r)
 	log_line("report: kind=%u code=%d offered=%llu needed=%llu delivered=%llu "
 		 "changed=%llu junk=%llu junk_delivered=%llu insn=%llu empty=%llu events=%llu "
 		 "version=%u cpus=%u wanted=%llu agrees=%llu boot=%llu",
-		 r->kind, r->code, (unsigned long long)r->offered,
-		 (unsigned long long)r->needed_offered,
-		 (unsigned long long)r->needed_delivered,
-		 (unsigned long long)r->needed_changed, (unsigned long long)r->junk_offered,
-		 (unsigned long long)r->junk_delivered, (unsigned long long)r->insn_total,
-		 (unsigned long long)r->insn_empty, (unsigned long long)r->events_handled,
-		 r->slot_version, r->cpus, (unsigned long long)r->signal_wanted,
+		 r->kind, r->code, (unsigned long long)r->offered, (unsigned long long)r->needed_offered,
+		 (unsigned long long)r->needed_delivered, (unsigned long long)r->needed_changed,
+		 (unsigned long long)r->junk_offered, (unsigned long long)r->junk_delivered,
+		 (unsigned long long)r->insn_total, (unsigned long long)r->insn_empty,
+		 (unsigned long long)r->events_handled, r->slot_version, r->cpus, (unsigned long long)r->signal_wanted,
 		 (unsigned long long)r->signal_agrees, (unsigned long long)r->boot_insn);
 	log_line("detail: known=%llu doubled=%llu errors=%llu replies=%llu audited=%llu",
 		 (unsigned long long)r->reserved[0], (unsigned long long)r->reserved[1],

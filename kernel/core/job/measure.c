@@ -59,8 +59,7 @@ static void attest(struct abi_report *report, uint32_t version_index)
 				       0};
 	uint64_t answer = ABI_ERR_PANIC;
 
-	if (!job_ask(svc_attest, SERVICE_PIPELINE, arguments, &answer) ||
-	    (uint32_t)answer != ABI_OK) {
+	if (!job_ask(svc_attest, SERVICE_PIPELINE, arguments, &answer) || (uint32_t)answer != ABI_OK) {
 		report->code = (int32_t)(uint32_t)answer;
 	}
 }
@@ -102,8 +101,7 @@ void job_measure(struct abi_report *report)
 
 	interval_ns = job.view.interval_ns;
 	if (program) {
-		report->code = job_install(job.blob + job.view.program_offset,
-					   job.view.program_bytes, &version_index);
+		report->code = job_install(job.blob + job.view.program_offset, job.view.program_bytes, &version_index);
 		if (report->code != ABI_OK) {
 			return;
 		}

@@ -16,13 +16,13 @@
 
 enum {
 	CONSUMER_SLOTS = 128, // open addressing over NET_CONSUMERS_MAX keys
-	INTERFACES = 3,       // indexed by ifindex, 0 unused
+	INTERFACES = 3, // indexed by ifindex, 0 unused
 	STEER_PAGE_ORDER = 5, // 32 places of 2.1 kB in 128 KiB
 	BUFFER_PAGE_ORDER = 8, // 512 packet buffers of 2 KiB per CPU
 };
 // Every consumer's queue full and one packet on its way still fit.
-_Static_assert(NET_CONSUMERS_MAX * NET_CONSUMER_PACKETS + 1 <=
-		       (PAGE_BYTES << BUFFER_PAGE_ORDER) / ABI_PACKET_BYTES_MAX, "pool");
+_Static_assert(NET_CONSUMERS_MAX *NET_CONSUMER_PACKETS + 1 <= (PAGE_BYTES << BUFFER_PAGE_ORDER) / ABI_PACKET_BYTES_MAX,
+	       "pool");
 
 // What a consumer took on one CPU: a bounded queue of packet buffers, the
 // oldest given back when it is full. Consumers read as fast as packets come.
@@ -45,8 +45,7 @@ struct steered {
 	uint8_t flags;
 	uint8_t frame[ABI_PACKET_BYTES_MAX];
 };
-_Static_assert(NET_STEER_PACKETS * sizeof(struct steered) <=
-		       (PAGE_BYTES << STEER_PAGE_ORDER), "queue fits");
+_Static_assert(NET_STEER_PACKETS * sizeof(struct steered) <= (PAGE_BYTES << STEER_PAGE_ORDER), "queue fits");
 
 struct source {
 	net_poll_function poll;
@@ -135,9 +134,8 @@ void net_set_phase(uint32_t phase)
 
 // The consumer takes the buffer and reads it: what it got is what the digest
 // says.
-static void deliver(struct net_cpu *self, struct consumer *consumer, uint32_t cpu,
-		    uint8_t *buffer, const struct net_parsed *parsed,
-		    struct net_result *result)
+static void deliver(struct net_cpu *self, struct consumer *consumer, uint32_t cpu, uint8_t *buffer,
+		    const struct net_parsed *parsed, struct net_result *result)
 {
 	struct consumer_queue *queue = &consumer->queues[cpu];
 	uint8_t **place = &queue->buffers[queue->packets % NET_CONSUMER_PACKETS];
@@ -160,8 +158,8 @@ static void send_reply(unsigned ifindex, const uint8_t *reply, uint32_t bytes)
 
 // Parses, verifies and finds who wants the packet; who takes it keeps the
 // buffer, else it is answered in the way the standards ask for.
-static uint8_t handle(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
-		      uint8_t *buffer, uint32_t bytes, struct net_result *result)
+static uint8_t handle(struct net_cpu *self, uint32_t cpu, unsigned ifindex, uint8_t *buffer, uint32_t bytes,
+		      struct net_result *result)
 {
 	struct net_parsed parsed;
 	struct consumer *consumer;
@@ -189,8 +187,8 @@ static uint8_t handle(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
 // the program that judges it) owns and gets back, so it is first copied into a
 // buffer of our own; a consumer keeps that, and nothing after the hook can be
 // changed from outside.
-static uint8_t default_path(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
-			    const uint8_t *frame, uint32_t bytes, struct net_result *result)
+static uint8_t default_path(struct net_cpu *self, uint32_t cpu, unsigned ifindex, const uint8_t *frame, uint32_t bytes,
+			    struct net_result *result)
 {
 	uint8_t *buffer = pool_take(&self->buffers);
 	uint8_t outcome;
@@ -229,8 +227,8 @@ static bool steer_full(const struct net_cpu *to)
 // target alone moves the tail, with a store-release after it is done with the
 // place, and sees whole packets because head is stored with release. A full
 // queue is noticed before the lock is taken: that is where many CPUs would meet.
-static bool steer_put(struct net_cpu *to, unsigned ifindex, const uint8_t *frame,
-		      uint32_t bytes, const struct source_tag *tag, uint8_t flags)
+static bool steer_put(struct net_cpu *to, unsigned ifindex, const uint8_t *frame, uint32_t bytes,
+		      const struct source_tag *tag, uint8_t flags)
 {
 	struct steered *place;
 	uint64_t state;
@@ -259,14 +257,13 @@ static bool steer_put(struct net_cpu *to, unsigned ifindex, const uint8_t *frame
 
 // False when the target is this CPU or its queue is full: then the packet is
 // handled here, because a bounded queue must not become a loss.
-static bool steer(uint32_t cpu, unsigned ifindex, const uint8_t *frame, uint32_t bytes,
-		  const struct source_tag *tag, uint8_t flags)
+static bool steer(uint32_t cpu, unsigned ifindex, const uint8_t *frame, uint32_t bytes, const struct source_tag *tag,
+		  uint8_t flags)
 {
 	uint32_t target = steer_target(frame, bytes);
 	struct net_cpu *to = &net_cpus[target];
 
-	if (target == cpu || to->steer == 0 ||
-	    !steer_put(to, ifindex, frame, bytes, tag, flags)) {
+	if (target == cpu || to->steer == 0 || !steer_put(to, ifindex, frame, bytes, tag, flags)) {
 		return false;
 	}
 	// Against the thread's resting = true, then head: one of the two sees
@@ -298,8 +295,7 @@ bool net_take_steered(uint32_t cpu)
 	start = arch_instructions();
 	place = &self->steer[self->steer_tail % NET_STEER_PACKETS];
 	result.flags = place->flags;
-	result.outcome = default_path(self, cpu, place->ifindex, place->frame,
-				      place->bytes, &result);
+	result.outcome = default_path(self, cpu, place->ifindex, place->frame, place->bytes, &result);
 	cost = arch_instructions() - start;
 	hook_net_rx_steered_done(result.outcome, cost);
 	self->path_insn += cost;
@@ -308,9 +304,8 @@ bool net_take_steered(uint32_t cpu)
 	return true;
 }
 
-static void judge(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
-		  const uint8_t *frame, uint32_t bytes, const struct source_tag *tag,
-		  struct net_result *result)
+static void judge(struct net_cpu *self, uint32_t cpu, unsigned ifindex, const uint8_t *frame, uint32_t bytes,
+		  const struct source_tag *tag, struct net_result *result)
 {
 	struct abi_net_rx_context context = {
 		.data_end = bytes,
@@ -334,8 +329,7 @@ static void judge(struct net_cpu *self, uint32_t cpu, unsigned ifindex,
 	hook_net_rx_done(&context, frame, bytes, &decision, result->outcome);
 }
 
-void net_receive(unsigned ifindex, const uint8_t *frame, uint32_t bytes,
-		 const struct source_tag *tag)
+void net_receive(unsigned ifindex, const uint8_t *frame, uint32_t bytes, const struct source_tag *tag)
 {
 	uint64_t start = arch_instructions();
 	uint32_t cpu = cpu_id();
@@ -462,8 +456,7 @@ void net_start(void)
 
 		self->steer = page_alloc(STEER_PAGE_ORDER);
 		if (self->steer == 0 || storage == 0 || !hook_init_cpu(cpu) ||
-		    !pool_init(&self->buffers, storage, PAGE_BYTES << BUFFER_PAGE_ORDER,
-			       ABI_PACKET_BYTES_MAX)) {
+		    !pool_init(&self->buffers, storage, PAGE_BYTES << BUFFER_PAGE_ORDER, ABI_PACKET_BYTES_MAX)) {
 			panic("net: no memory for CPU %u", cpu);
 		}
 	}
@@ -472,8 +465,8 @@ void net_start(void)
 void net_start_threads(void)
 {
 	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
-		if (thread_create("net.rx", net_rx_thread, (void *)(uintptr_t)cpu,
-				  SCHED_PRIORITY_NET_RX, (int)cpu, 0) == 0) {
+		if (thread_create("net.rx", net_rx_thread, (void *)(uintptr_t)cpu, SCHED_PRIORITY_NET_RX, (int)cpu,
+				  0) == 0) {
 			panic("net: no thread for CPU %u", cpu);
 		}
 	}

@@ -15,9 +15,9 @@
 enum {
 	NET_IFINDEX_SYNTH = 1,
 	NET_IFINDEX_VIRTIO = 2,
-	NET_CONSUMERS_MAX = 64,	// as abi.JobListensMax
+	NET_CONSUMERS_MAX = 64, // as abi.JobListensMax
 	NET_CONSUMER_PACKETS = 7,	  // bounded queue of each consumer, per CPU
-	NET_STEER_PACKETS = 32,	// bounded queue of each CPU
+	NET_STEER_PACKETS = 32, // bounded queue of each CPU
 	NET_SOURCES_MAX = 4,	     // poll functions per CPU
 };
 

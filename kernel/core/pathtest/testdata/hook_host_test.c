@@ -8,8 +8,10 @@ static uint8_t frame[128];
 
 static uint32_t make_packet(uint32_t source)
 {
-	struct packet_spec spec = {.protocol = NET_PROTOCOL_UDP, .source = source,
-				   .destination = 0xc0000202, .source_port = 1,
+	struct packet_spec spec = {.protocol = NET_PROTOCOL_UDP,
+				   .source = source,
+				   .destination = 0xc0000202,
+				   .source_port = 1,
 				   .destination_port = 2};
 
 	return host_build(frame, &spec);
@@ -26,8 +28,8 @@ static struct hook_decision judge(struct abi_net_rx_context *context, uint32_t b
 
 static uint64_t answer;
 
-static uint64_t fixed_answer(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c,
-			     const uint8_t *packet, uint32_t bytes)
+static uint64_t fixed_answer(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c, const uint8_t *packet,
+			     uint32_t bytes)
 {
 	(void)cpu, (void)index, (void)c, (void)packet, (void)bytes;
 	return answer;
@@ -93,8 +95,7 @@ void test_one_drop_of_64_is_audited(void)
 		CHECK(d.action == ABI_NET_RX_DROP);
 		CHECK(d.deliver == (i % HOOK_AUDIT_INTERVAL == 0));
 		audited += d.deliver;
-		hook_net_rx_done(&context, frame, bytes, &d,
-				 d.deliver ? ABI_OUTCOME_DELIVERED : ABI_OUTCOME_UNKNOWN);
+		hook_net_rx_done(&context, frame, bytes, &d, d.deliver ? ABI_OUTCOME_DELIVERED : ABI_OUTCOME_UNKNOWN);
 	}
 	hook_stats(0, &stats);
 	CHECK(audited == 10 && stats.audited == 10 && stats.audited_wanted == 10);
@@ -185,8 +186,8 @@ static uint32_t storage[HOOK_VERSIONS]; // the version number, or POISON
 static uint64_t poisoned_runs;
 static uint32_t running_cpus;
 
-static uint64_t touch_storage(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c,
-			      const uint8_t *packet, uint32_t bytes)
+static uint64_t touch_storage(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c, const uint8_t *packet,
+			      uint32_t bytes)
 {
 	uint32_t before = __atomic_load_n(&storage[index], __ATOMIC_RELAXED);
 
@@ -267,8 +268,7 @@ void test_swap_under_load(void)
 		pthread_join(threads[cpu], 0);
 	}
 	hook_stats(UINT32_MAX, &stats);
-	printf("swaps %u, runs of a retired version %llu\n", swaps,
-	       (unsigned long long)poisoned_runs);
+	printf("swaps %u, runs of a retired version %llu\n", swaps, (unsigned long long)poisoned_runs);
 	CHECK(poisoned_runs == 0 && swaps > 10);
 	CHECK(stats.offered == SWAP_PACKETS * SWAP_CPUS);
 	CHECK(stats.no_consumer == stats.offered && stats.swaps_duplicated == 0);

@@ -15,21 +15,19 @@
 #include "drivers/synth/prng.h"
 #include "drivers/synth/synth.h"
 
-#define CHECK(condition)                                                          \
-	do {                                                                      \
-		if (!(condition)) {                                               \
-			printf("%s:%d: not so: %s (seed %llu)\n", __FILE__,       \
-			       __LINE__, #condition,                              \
-			       (unsigned long long)host_seed);                    \
-			exit(1);                                                  \
-		}                                                                 \
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			printf("%s:%d: not so: %s (seed %llu)\n", __FILE__, __LINE__, #condition,                      \
+			       (unsigned long long)host_seed);                                                         \
+			exit(1);                                                                                       \
+		}                                                                                                      \
 	} while (0)
 
 extern uint64_t host_seed;
 
 // What svc_net_rx answers; NULL = pass. `panics` makes guard_call contain it.
-extern uint64_t (*host_program)(uint32_t cpu, uint32_t index,
-				const struct abi_net_rx_context *context,
+extern uint64_t (*host_program)(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *context,
 				const uint8_t *packet, uint32_t bytes);
 extern bool host_program_panics;
 

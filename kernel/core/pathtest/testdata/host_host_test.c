@@ -14,8 +14,7 @@ _Thread_local unsigned host_cpu;
 unsigned host_cpus = 1;
 uint64_t host_now_ns = 1000;
 uint64_t host_seed = 1;
-uint64_t (*host_program)(uint32_t, uint32_t, const struct abi_net_rx_context *,
-			 const uint8_t *, uint32_t);
+uint64_t (*host_program)(uint32_t, uint32_t, const struct abi_net_rx_context *, const uint8_t *, uint32_t);
 bool host_program_panics;
 
 void log_line(const char *format, ...)
@@ -61,22 +60,20 @@ bool event_wait_timeout(struct event *event, uint64_t nanoseconds)
 	return true;
 }
 
-struct thread *thread_create(const char *name, void (*entry)(void *), void *argument,
-			     unsigned priority, int cpu, unsigned flags)
+struct thread *thread_create(const char *name, void (*entry)(void *), void *argument, unsigned priority, int cpu,
+			     unsigned flags)
 {
 	(void)name, (void)entry, (void)argument, (void)priority, (void)cpu, (void)flags;
 	return (struct thread *)1;
 }
 
-uint64_t svc_net_rx(uint64_t cpu, uint64_t index, uint64_t context, uint64_t packet,
-		    uint64_t bytes, uint64_t unused)
+uint64_t svc_net_rx(uint64_t cpu, uint64_t index, uint64_t context, uint64_t packet, uint64_t bytes, uint64_t unused)
 {
 	(void)unused;
 	if (host_program == 0) {
 		return ABI_NET_RX_PASS;
 	}
-	return host_program((uint32_t)cpu, (uint32_t)index,
-			    (const struct abi_net_rx_context *)context,
+	return host_program((uint32_t)cpu, (uint32_t)index, (const struct abi_net_rx_context *)context,
 			    (const uint8_t *)packet, (uint32_t)bytes);
 }
 

@@ -3,13 +3,16 @@
 
 static const uint32_t client = 0xc0000201, served = 0xc0000202;
 
-static struct packet_spec spec_of(uint8_t protocol, uint16_t port, const uint8_t *payload,
-				  uint32_t bytes)
+static struct packet_spec spec_of(uint8_t protocol, uint16_t port, const uint8_t *payload, uint32_t bytes)
 {
-	return (struct packet_spec){.protocol = protocol, .source = client,
-				    .destination = served, .source_port = 40000,
-				    .destination_port = port, .sequence = 1000,
-				    .icmp_type = 8, .payload = payload,
+	return (struct packet_spec){.protocol = protocol,
+				    .source = client,
+				    .destination = served,
+				    .source_port = 40000,
+				    .destination_port = port,
+				    .sequence = 1000,
+				    .icmp_type = 8,
+				    .payload = payload,
 				    .payload_bytes = bytes};
 }
 

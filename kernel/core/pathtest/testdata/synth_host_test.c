@@ -10,9 +10,8 @@ static uint8_t blob[FLOWS * FLOW_PACKETS * 128];
 // Flow f: family f % 3, needed when even; packet k carries k in its payload.
 static uint64_t build_trace(void)
 {
-	struct abi_trace_header header = {.magic = ABI_TRACE_MAGIC,
-					  .packet_count = FLOWS * FLOW_PACKETS,
-					  .flow_count = FLOWS};
+	struct abi_trace_header header = {
+		.magic = ABI_TRACE_MAGIC, .packet_count = FLOWS * FLOW_PACKETS, .flow_count = FLOWS};
 	uint64_t at = sizeof header;
 
 	memset(blob, 0, sizeof blob);
@@ -20,13 +19,14 @@ static uint64_t build_trace(void)
 	for (uint32_t i = 0; i < FLOWS * FLOW_PACKETS; i++) {
 		uint32_t flow = i % FLOWS;
 		uint8_t payload[4] = {(uint8_t)flow, (uint8_t)(i / FLOWS), 1, 2};
-		struct packet_spec spec = {
-			.protocol = NET_PROTOCOL_TCP, .source = 0x0a000000 + flow,
-			.destination = 0xc0000202, .source_port = 9,
-			.destination_port = flow % 2 ? JUNK_PORT : NEEDED_PORT,
-			.payload = payload, .payload_bytes = sizeof payload};
-		struct abi_trace_packet record = {.label = flow % 2 == 0, .family = (uint8_t)(flow % 3),
-						  .flow = flow};
+		struct packet_spec spec = {.protocol = NET_PROTOCOL_TCP,
+					   .source = 0x0a000000 + flow,
+					   .destination = 0xc0000202,
+					   .source_port = 9,
+					   .destination_port = flow % 2 ? JUNK_PORT : NEEDED_PORT,
+					   .payload = payload,
+					   .payload_bytes = sizeof payload};
+		struct abi_trace_packet record = {.label = flow % 2 == 0, .family = (uint8_t)(flow % 3), .flow = flow};
 
 		record.bytes = (uint16_t)host_build(blob + at + sizeof record, &spec);
 		memcpy(blob + at, &record, sizeof record);
@@ -53,8 +53,8 @@ static uint64_t order_digest;
 static uint32_t drawn[FLOWS];
 
 // Stands where the hook's program is: sees the packets in the order offered.
-static uint64_t watch(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c,
-		      const uint8_t *packet, uint32_t bytes)
+static uint64_t watch(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c, const uint8_t *packet,
+		      uint32_t bytes)
 {
 	uint8_t flow = packet[bytes - 4], number = packet[bytes - 3];
 
@@ -133,8 +133,8 @@ void test_labels_follow_the_phase(void)
 	CHECK(totals.junk_delivered > 0 && totals.signal_agrees + totals.junk_delivered == 3000);
 }
 
-static uint64_t drop_all(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c,
-			 const uint8_t *packet, uint32_t bytes)
+static uint64_t drop_all(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c, const uint8_t *packet,
+			 uint32_t bytes)
 {
 	(void)cpu, (void)index, (void)c, (void)packet, (void)bytes;
 	return ABI_NET_RX_DROP;
@@ -178,8 +178,8 @@ void test_floor_ends_junk_at_the_source(void)
 	CHECK(totals.needed_delivered == totals.needed_offered && totals.junk_delivered == 0);
 }
 
-static uint64_t redirect(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c,
-			 const uint8_t *packet, uint32_t bytes)
+static uint64_t redirect(uint32_t cpu, uint32_t index, const struct abi_net_rx_context *c, const uint8_t *packet,
+			 uint32_t bytes)
 {
 	(void)cpu, (void)index, (void)c, (void)packet, (void)bytes;
 	return ABI_NET_RX_REDIRECT;

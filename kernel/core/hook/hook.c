@@ -213,7 +213,8 @@ void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version, uint3
 	bool canary;
 
 	if (hook != ABI_HOOK_NET_RX || version_index >= HOOK_VERSIONS) {
-		panic("hook: publish of hook %u index %u", hook, version_index);
+		log_line("hook: refused to publish hook %u index %u", hook, version_index);
+		return; // a mistake of a service must not end the kernel
 	}
 	state = spin_lock_irqsave(&publish_lock);
 	cpu_mask &= all;

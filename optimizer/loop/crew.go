@@ -36,7 +36,8 @@ type Crew struct {
 
 const (
 	livePatience     = 20 * time.Second
-	liveIntervalNS   = 2_000_000 // between packets on each CPU: light, as guests share the host
+	quietIntervalNS  = 4_000_000 // between packets on each CPU: light, as guests share the host
+	busyIntervalNS   = 150_000   // while a program is tried: fills the kernel's window of 1024 events in its 50 ms
 	livePacketsMax   = 1 << 30
 	heardRecordsMax  = 4096
 	installTriesMax  = 3
@@ -85,14 +86,14 @@ func (c *Crew) listen(name string) chan abi.Record {
 // Work starts the traffic of all guests: what they are to judge by.
 func (c *Crew) Work(ctx context.Context, phase uint32) error {
 	for i, name := range c.names {
-		if err := c.traffic(ctx, name, phase, c.seed+uint64(i)); err != nil {
+		if err := c.traffic(ctx, name, phase, c.seed+uint64(i), quietIntervalNS); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Crew) traffic(ctx context.Context, name string, phase uint32, seed uint64) error {
+func (c *Crew) traffic(ctx context.Context, name string, phase uint32, seed uint64, intervalNS uint32) error {
 	stop, err := c.guests[name].Traffic(ctx, abi.TrafficRequest{})
 	if err == nil && stop.Code != abi.OK {
 		err = fmt.Errorf("stopping the traffic: %v", stop.Code)
@@ -101,7 +102,7 @@ func (c *Crew) traffic(ctx context.Context, name string, phase uint32, seed uint
 		return fmt.Errorf("guest %s: %w", name, err)
 	}
 	start, err := c.guests[name].Traffic(ctx, abi.TrafficRequest{Seed: seed, PacketCount: livePacketsMax,
-		IntervalNS: liveIntervalNS, Phase: phase})
+		IntervalNS: intervalNS, Phase: phase})
 	if err == nil && start.Code != abi.OK {
 		err = fmt.Errorf("starting the traffic: %v", start.Code)
 	}
@@ -122,6 +123,9 @@ func (c *Crew) Install(ctx context.Context, hook abi.HookID, program []byte) []L
 	if last := len(said) - 1; last >= 1 && said[last].Verdict == abi.VerdictKept {
 		said = append(said, c.turn(ctx, c.names[last], sha256.Sum256(program)))
 	}
+	if err := c.Work(ctx, capture.PhaseScan); err != nil { // the busy hour is over
+		said = append(said, Live{Guest: "all", Said: err.Error()})
+	}
 	return said
 }
 
@@ -130,6 +134,9 @@ func (c *Crew) install(ctx context.Context, name string, hook abi.HookID, progra
 	ctx, cancel := context.WithTimeout(ctx, c.Patience)
 	defer cancel()
 	heard := c.listen(name)
+	if err := c.traffic(ctx, name, capture.PhaseScan, c.seed, busyIntervalNS); err != nil {
+		return Live{Guest: name, Said: err.Error()}
+	}
 	digest := abi.Digest(sha256.Sum256(program))
 	var reply abi.InstallReply
 	for try := 1; ; try++ {
@@ -178,7 +185,7 @@ func (c *Crew) verdict(ctx context.Context, name string, digest abi.Digest, hear
 // turn changes what is wanted under a kept program.
 func (c *Crew) turn(ctx context.Context, name string, digest abi.Digest) Live {
 	heard := c.listen(name)
-	if err := c.traffic(ctx, name, capture.PhaseTurned, c.seed); err != nil {
+	if err := c.traffic(ctx, name, capture.PhaseTurned, c.seed, busyIntervalNS); err != nil {
 		return Live{Guest: name, Said: "the traffic did not turn: " + err.Error()}
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(turnedWordsLimit, c.Patience))

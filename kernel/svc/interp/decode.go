@@ -10,7 +10,9 @@ import (
 // Equal and NotEqual that begin with hotPacket are pairs or triples found in
 // nearly every filter, run in one turn: a load, a swap, a comparison. So are
 // hotMoveAdd64 (rA = rB; rA += K), hotMoveAddGreater64 (and if rA > rC goto)
-// and hotMoveExit (r0 = K; exit).
+// and hotMoveExit (r0 = K; exit). hotJumpEqualPair is two comparisons of one
+// register, as in a list of ports; hotPrologue is how a filter begins: the
+// packet's start, its end, and the first check of its length.
 const (
 	hotAdd64K = iota
 	hotAdd64X
@@ -54,6 +56,8 @@ const (
 	hotMoveExit
 	hotMoveAdd64
 	hotMoveAddGreater64
+	hotJumpEqualPair
+	hotPrologue
 	hotPacketStart
 	hotPacketEnd
 	hotPacket8
@@ -378,6 +382,13 @@ func (l *Loaded) fuse(count int) {
 			first.operation = hotMoveExit
 		case first.operation == hotMove32K && second.operation == hotExit && first.destination == 0:
 			first.operation, first.immediate = hotMoveExit, uint64(uint32(first.immediate))
+		case first.operation == hotPacketStart && second.operation == hotPacketEnd && index+4 < count:
+			fusePrologue(first, first, second, &l.entries[index+2])
+		case first.operation == hotPacketEnd && second.operation == hotPacketStart && index+4 < count:
+			fusePrologue(first, second, first, &l.entries[index+2])
+		case first.operation == hotJumpEqual64K && comparesForward(second) && same && first.immediate <= 0x7fffffff:
+			first.operation = hotJumpEqualPair
+			first.immediate |= second.immediate << 32
 		case first.operation == hotPacket16 && second.operation == hotBig16 && same:
 			first.operation = hotPacket16Big
 			if index+2 < count && comparesSmall(&l.entries[index+2], first.destination) {
@@ -392,6 +403,26 @@ func (l *Loaded) fuse(count int) {
 			fuseComparison(first, second, hotPacket32Equal, hotPacket32NotEqual)
 		}
 	}
+}
+
+// comparesForward says that the entry begins with == and a small number: then
+// its upper immediate may hold a partner's number already.
+func comparesForward(e *entry) bool {
+	return e.operation == hotJumpEqualPair || e.operation == hotJumpEqual64K && e.immediate <= 0x7fffffff
+}
+
+// fusePrologue joins the loads of the packet's start and end, in either order,
+// with the check that follows them.
+func fusePrologue(first, start, end, check *entry) {
+	startRegister, endRegister := start.destination, end.destination
+	usesBoth := check.operation == hotMoveAddGreater64 && check.source == startRegister && check.size == endRegister
+	distinct := startRegister != endRegister && check.destination != startRegister && check.destination != endRegister
+	if !usesBoth || !distinct || check.immediate > abi.PacketBytesMax {
+		return
+	}
+	first.operation = hotPrologue
+	first.destination, first.source, first.size = startRegister, endRegister, check.destination
+	first.immediate, first.target, first.skip = check.immediate, check.target, check.skip
 }
 
 // fuseCheck adds the comparison with the packet's end to `rA = rB; rA += K`.

@@ -176,6 +176,28 @@ func (l *Loaded) execute(m *Machine, packet []byte) (result uint64, steps uint32
 				skipped += uint(e.skip)
 				at = uint(e.target)
 			}
+		case hotJumpEqualPair:
+			value := r[e.destination]
+			if value == uint64(uint32(e.immediate)) {
+				skipped += uint(e.skip)
+				at = uint(e.target)
+				continue
+			}
+			at++
+			if value == e.immediate>>32 {
+				e = &entries[(at-1)&(entriesMax-1)]
+				skipped += uint(e.skip)
+				at = uint(e.target)
+			}
+		case hotPrologue:
+			r[e.destination] = packetBase
+			r[e.source] = packetBase + uint64(m.packetBytes)
+			r[e.size] = packetBase + e.immediate
+			at += 4
+			if e.immediate > uint64(m.packetBytes) {
+				skipped += uint(e.skip)
+				at = uint(e.target)
+			}
 		case hotPacketStart:
 			r[e.destination] = packetBase
 		case hotPacketEnd:

@@ -197,6 +197,31 @@ func TestFusedPairs(t *testing.T) {
 	}
 }
 
+// TestPrologueAndPortList: the five instructions nearly every filter begins
+// with, in both orders, and a list of comparisons entered at every place.
+func TestPrologueAndPortList(t *testing.T) {
+	w := &twins{verifier: verify.NewWorkspace()}
+	for _, loads := range []string{"r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\n", "r3 = *(u32 *)(r1 + 4)\nr2 = *(u32 *)(r1 + 0)\n"} {
+		for _, check := range []string{"r4 = r2\nr4 += 8\nif r4 > r3 goto out\n", "r3 = r2\nr3 += 0\nif r3 > r3 goto out\nr2 = r3\nr4 = r2\n", "r4 = r2\nr4 += -1\nif r4 > r3 goto out\n"} {
+			for skip := 0; skip < 5; skip++ {
+				text := loads + check + "r5 = *(u32 *)(r1 + 12)\nif r5 == 7 goto +" + string(rune('0'+skip)) +
+					"\nif r5 == 1 goto a\nif r5 == 7 goto b\nif r5 == 2 goto b\nif r5 == 0x7fffffff goto b\nif r5 == -1 goto a\nr0 = 9\nexit\na: r0 = 10\nexit\nb: r0 = 11\nexit\nout: r0 = 12\nexit"
+				out := make([]bpf.Instruction, 64)
+				count, place, code := bpf.Assemble([]byte(text), out)
+				if code != abi.OK {
+					t.Fatalf("line %d: %v", place.Line, code)
+				}
+				for _, bytes := range []int{0, 7, 8, 9} {
+					w.run(t, out[:count], make([]byte, bytes))
+				}
+			}
+		}
+	}
+	if w.ran < 40 {
+		t.Errorf("only %d programs were accepted", w.ran)
+	}
+}
+
 func TestLoadRefusesNothing(t *testing.T) {
 	var l Loaded
 	if code := Load(verify.Program{}, &l); code != abi.ErrNotFound || l.Ready() {

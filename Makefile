@@ -33,7 +33,7 @@ clean: ## delete build output; the download cache stays (make clean-cache delete
 ##@ Check
 .PHONY: test tidy lint format fuzz-short
 test: ## everything: host tests, fuzz seeds, gates, tidy, suites in VMs, short fuzz, browser
-	@$(GO) run ./images/check
+	@mkdir -p images/out/tools && $(GO) build -o images/out/tools/check ./images/check && images/out/tools/check
 tidy: ## house rules: imports, lengths, banned calls, stale and lost files
 	$(GO) test -count=1 ./images/tidy/
 lint: deps-test ## golangci-lint, clang-format and clang-tidy
@@ -41,7 +41,7 @@ format: deps-test ## rewrite Go and C in the house layout
 	gofmt -w $(shell git ls-files '*.go')
 	clang-format-19 -i $(C_FILES)
 fuzz-short: deps ## every fuzz target for a moment (FUZZ_SECONDS=60 CPU seconds in all)
-	@$(GO) run ./images/check -fuzz-only -fuzz-seconds $${FUZZ_SECONDS:-60}
+	@mkdir -p images/out/tools && $(GO) build -o images/out/tools/check ./images/check && images/out/tools/check -fuzz-only -fuzz-seconds $${FUZZ_SECONDS:-60}
 
 ##@ Now and then
 .PHONY: capture clean-cache deps-test

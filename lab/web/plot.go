@@ -126,10 +126,10 @@ func orElse(text, otherwise string) string {
 	return text
 }
 
-// safeClass keeps a word that may stand in a class attribute.
+// safeClass keeps words that may stand in a class attribute.
 func safeClass(word string) string {
 	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r == '-' {
+		if r >= 'a' && r <= 'z' || r == '-' || r == ' ' {
 			return r
 		}
 		return -1

@@ -66,7 +66,7 @@ func symbol(state string) string {
 	switch state {
 	case MarkPassed, string(StepDone), "pass", "kept", "installed", "accepted", "ready":
 		return "✓"
-	case MarkRefused, string(StepFailed), "fail", "rolled back":
+	case MarkRefused, string(StepFailed), "fail", "rolled-back":
 		return "✕"
 	case "inconclusive", "infra", "spinning":
 		return "!"

@@ -17,13 +17,20 @@ import (
 	"github.com/kingly-os/go-kernel/optimizer/loop"
 )
 
+// Steps of the verb's own, before the campaign's.
+const (
+	stepBoot    = "Boot the fleet"
+	stepMeasure = "Measure the boot"
+	stepAlone   = "Let a kernel decide alone"
+)
+
 // What the page shows of a run of `lab up`: each function turns one kind of
 // news into a change of the page's state.
 
 func (u *up) pageBegin() {
 	u.page.Update(func(s *web.State) {
 		s.Campaign = web.Campaign{Title: "net.rx", Seed: u.Seed, Headline: "Booting the fleet"}
-		for _, name := range []string{"Boot the fleet", "Measure the boot", "Let a kernel decide alone"} {
+		for _, name := range []string{stepBoot, stepMeasure, stepAlone} {
 			s.Steps = append(s.Steps, web.Step{Name: name, State: web.StepWaiting})
 		}
 		for _, name := range loop.Steps {
@@ -48,9 +55,17 @@ func (u *up) pageStep(name string, state web.StepState, detail string, took time
 			}
 		}
 		if state == web.StepRunning {
-			s.Campaign.Headline = name
+			s.Campaign.Headline = sentences[name]
 		}
 	})
+}
+
+// sentences are the headline while a step runs.
+var sentences = map[string]string{
+	stepBoot: "Booting the fleet", stepMeasure: "Counting what a boot costs", stepAlone: "A kernel decides alone",
+	string(loop.StepPropose): "Searching for a better program", string(loop.StepVerify): "Proving what each candidate may do",
+	string(loop.StepExperiment): "Measuring each candidate in fresh guests", string(loop.StepPromote): "One promoted, or none",
+	string(loop.StepInstall): "Handing the winner to the running kernels",
 }
 
 // pageGuest is called as each standing guest becomes ready or fails.

@@ -91,6 +91,9 @@ func printRows(e *env, result *bench.Result) {
 
 // benchVerdict turns rows into the exit code.
 func benchVerdict(result *bench.Result) error {
+	if len(result.Rows) == 0 {
+		return infra("nothing was measured")
+	}
 	for _, r := range result.Rows {
 		if r.Problem != "" {
 			return infra("%s on %s: %s", r.Bench, r.Target, r.Problem)

@@ -127,13 +127,13 @@ func (u *up) run() error {
 	if err := u.serve(); err != nil {
 		return infra("the page: %w", err)
 	}
-	if err := u.timed("Boot the fleet", u.bootFleet); err != nil {
+	if err := u.timed(stepBoot, u.bootFleet); err != nil {
 		return infra("%w", err)
 	}
-	if err := u.timed("Measure the boot", u.measureBoots); err != nil {
+	if err := u.timed(stepMeasure, u.measureBoots); err != nil {
 		return infra("%w", err)
 	}
-	if err := u.timed("Let a kernel decide alone", u.letKernelDecide); err != nil {
+	if err := u.timed(stepAlone, u.letKernelDecide); err != nil {
 		return infra("%w", err)
 	}
 	campaign := u.campaign()

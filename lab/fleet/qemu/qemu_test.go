@@ -300,3 +300,37 @@ func TestOursLive(t *testing.T) {
 	}
 	t.Logf("console:\n%s", machine.Console())
 }
+
+// TestHang plants an endless loop with interrupts off: the watcher finds it by
+// its silence, names the function every CPU stands in and frees the slot.
+func TestHang(t *testing.T) {
+	pool := newTestPool(t)
+	if missing := pool.artefacts.Missing(fleet.TargetOurs); len(missing) > 0 {
+		t.Skipf("SKIPPED: our kernel is not built (%s; make kernel); nothing about it was tested", strings.Join(missing, ", "))
+	}
+	ctx := deadline(t, 4*time.Minute)
+	job, err := guest.AppendJob(nil, guest.JobSpec{Kind: abi.JobLive, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := pool.Start(ctx, fleet.Spec{Target: fleet.TargetOurs, CPUs: 2, Job: job})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := machine.Control().Plant(ctx, abi.PlantRequest{Kind: abi.PlantHang, CPUMask: 3, Count: 1}); err != nil {
+		t.Logf("the guest hung before it answered: %v", err)
+	}
+	select {
+	case <-machine.Done():
+	case <-ctx.Done():
+		t.Fatal("a guest that hangs was left alone")
+	}
+	var death *fleet.DeathError
+	if !errors.As(machine.Err(), &death) || machine.State() != fleet.StateFailed {
+		t.Fatalf("state %v, %v; want a DeathError", machine.State(), machine.Err())
+	}
+	if !strings.Contains(death.Cause.Error(), "hangs") || !strings.Contains(death.Registers, "plant") && !strings.Contains(death.Registers, "hang") {
+		t.Errorf("cause %v; registers name no function:\n%s", death.Cause, death.Registers)
+	}
+	t.Logf("found after %v", death.Wall)
+}

@@ -64,7 +64,7 @@ func (g *instance) hang(cause error) {
 		registers = "not available: " + err.Error()
 	}
 	g.mutex.Lock()
-	g.registers = registers
+	g.registers = nameCounters(registers, g.spec.Symbols)
 	g.mutex.Unlock()
 	g.end(cause)
 }

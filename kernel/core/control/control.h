@@ -2,8 +2,8 @@
 //
 // In: the console driver's thread brings bytes in any pieces; receive.c
 // collects them in one bounded buffer, svc_control_scan (Go) finds and checks
-// whole frames. C answers what concerns machinery (stats, traffic, plants,
-// trace, power off: requests.c, plant.c); every other frame goes to
+// whole frames. C answers what concerns machinery (ping, stats, traffic,
+// plants, trace, power off: requests.c, plant.c); every other frame goes to
 // svc_control, in a guard.
 // Out: whole frames are queued (send.c) and written by a thread of their own,
 // so that no service waits for the host while it holds a CPU.
@@ -18,7 +18,8 @@
 // Queue and thread. May be called more than once.
 void control_start(void);
 
-// Frames that came in wait until the job's services are ready for them.
+// The job's services have begun: frames for them wait until then. Ping, stats
+// and power off are answered at once.
 void control_open(void);
 
 // Byte stream in, on the console's thread.

@@ -26,6 +26,11 @@ void control_open(void)
 	store_release(&opened, true);
 }
 
+bool control_is_open(void)
+{
+	return load_acquire(&opened);
+}
+
 // Runs one service function on the control thread. False when it panicked.
 static bool ask(guard_function function, const void *bytes, uint64_t count, uint64_t *answer)
 {
@@ -41,8 +46,14 @@ static void handle_frame(uint32_t frame_bytes)
 
 	memcpy(&frame.header, buffer, sizeof frame.header);
 	frame.payload = buffer + sizeof frame.header;
-	if (!control_handle(&frame) && !ask(svc_control, buffer, frame_bytes, &answer)) {
-		control_reply_error(frame.header.sequence, ABI_ERR_PANIC, UINT32_MAX);
+	if (!control_handle_early(&frame)) {
+		job_frame_arrived();
+		while (!load_acquire(&opened)) {
+			thread_sleep_ns(OPEN_POLL_NS);
+		}
+		if (!control_handle(&frame) && !ask(svc_control, buffer, frame_bytes, &answer)) {
+			control_reply_error(frame.header.sequence, ABI_ERR_PANIC, UINT32_MAX);
+		}
 	}
 	job_frame_answered();
 }
@@ -82,9 +93,6 @@ static bool take_front(void)
 
 void control_receive(const uint8_t *bytes, uint32_t count)
 {
-	while (!load_acquire(&opened)) {
-		thread_sleep_ns(OPEN_POLL_NS);
-	}
 	if (buffer == 0) {
 		buffer = page_alloc(BUFFER_PAGE_ORDER);
 	}

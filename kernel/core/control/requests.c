@@ -11,6 +11,7 @@
 #include "rt/services.h"
 
 enum {
+	PING_BYTES_MAX = 64,
 	TRACE_BATCH_EVENTS = 64, // 8 KiB per frame
 	TRACE_POLL_NS = 1000000,
 };
@@ -37,6 +38,9 @@ static uint64_t pipeline_rounds(void)
 	static const uint64_t arguments[6];
 	uint64_t rounds = 0;
 
+	if (!control_is_open()) {
+		return 0; // the services have not begun
+	}
 	return guard_call(svc_pipeline_rounds, arguments, &rounds, SERVICE_CONTROL) == 0 ? rounds : 0;
 }
 
@@ -110,12 +114,34 @@ static _Noreturn void handle_power_off(const struct control_frame *frame)
 	psci_system_off();
 }
 
-bool control_handle(const struct control_frame *frame)
+static void handle_ping(const struct control_frame *frame)
+{
+	if (frame->header.length > PING_BYTES_MAX) {
+		control_reply_error(frame->header.sequence, ABI_ERR_TOO_LARGE, PING_BYTES_MAX);
+		return;
+	}
+	control_send_message(ABI_MESSAGE_PONG, frame->header.sequence, frame->payload, frame->header.length);
+}
+
+bool control_handle_early(const struct control_frame *frame)
 {
 	switch (frame->header.type) {
+	case ABI_MESSAGE_PING:
+		handle_ping(frame);
+		return true;
 	case ABI_MESSAGE_STATS:
 		handle_stats(frame);
 		return true;
+	case ABI_MESSAGE_POWER_OFF:
+		handle_power_off(frame);
+	default:
+		return false;
+	}
+}
+
+bool control_handle(const struct control_frame *frame)
+{
+	switch (frame->header.type) {
 	case ABI_MESSAGE_TRAFFIC:
 		handle_traffic(frame);
 		return true;
@@ -125,8 +151,6 @@ bool control_handle(const struct control_frame *frame)
 	case ABI_MESSAGE_TRACE:
 		handle_trace();
 		return true;
-	case ABI_MESSAGE_POWER_OFF:
-		handle_power_off(frame);
 	default:
 		return false;
 	}

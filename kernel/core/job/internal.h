@@ -27,6 +27,7 @@ extern struct job job;
 
 // ready.c: first packet, Hello, and the line on the console.
 void job_declare_ready(void);
+void job_wait_first_frame(void);
 uint64_t job_boot_insn(void);
 
 // pipeline.c

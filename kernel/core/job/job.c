@@ -6,14 +6,17 @@
 #include "core/control/control.h"
 #include "core/hook/hook.h"
 #include "core/job/internal.h"
+#include "core/lib/string.h"
 #include "core/log/log.h"
 #include "core/mem/page.h"
 #include "core/net/net.h"
 #include "core/sched/sched.h"
+#include "core/sync/spinlock.h"
 #include "drivers/synth/synth.h"
 #include "rt/services.h"
 
 struct job job;
+static bool prepared; // consumers and trace of a live guest are there
 
 // An abi code; ABI_OK with job.present false when there is no initrd.
 static int32_t find_job(void)
@@ -33,6 +36,20 @@ static int32_t find_job(void)
 	return (int32_t)(uint32_t)answer;
 }
 
+// Whether the initrd, not yet checked, says that the guest is live. The answer
+// decides only when the check happens.
+static bool looks_live(void)
+{
+	const uint8_t *blob = phys_to_virt(board.initrd_physical);
+	uint32_t kind;
+
+	if (board.initrd_bytes < ABI_JOB_HEADER_BYTES) {
+		return board.initrd_bytes == 0;
+	}
+	memcpy(&kind, blob + offsetof(struct abi_job_header, kind), sizeof kind);
+	return kind == ABI_JOB_LIVE;
+}
+
 int32_t job_traffic(const struct abi_traffic_request *request)
 {
 	uint32_t interval_ns = request->interval_ns;
@@ -46,17 +63,21 @@ int32_t job_traffic(const struct abi_traffic_request *request)
 		synth_stop();
 		return ABI_OK;
 	}
+	while (!load_acquire(&prepared)) { // the trace is still being indexed
+		thread_sleep_ns(JOB_POLL_NS);
+	}
 	if (!synth_loaded() || request->phase >= job_phases()) {
 		return ABI_ERR_NOT_FOUND;
+	}
+	if (!synth_idle()) {
+		return ABI_ERR_BUSY;
 	}
 	if (interval_ns == 0) {
 		interval_ns = JOB_INTERVAL_NS_DEFAULT;
 	}
 	phase = job_phase(request->phase);
+	net_set_phase(request->phase);
 	code = synth_arm(&phase, request->seed, request->packet_count, interval_ns);
-	if (code == ABI_OK) {
-		net_set_phase(request->phase);
-	}
 	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
 		net_rx_wake(cpu);
 	}
@@ -100,7 +121,7 @@ static _Noreturn void finish(const struct abi_report *report)
 static void run_live(void)
 {
 	attach_source();
-	control_open();
+	store_release(&prepared, true);
 	job_start_pipeline();
 }
 
@@ -142,12 +163,20 @@ static void job_thread(void *unused)
 	net_start();
 	job_declare_ready();
 	net_start_threads();
+	// Checking and indexing a job costs several times what booting costs. A
+	// live guest needs it when the host first asks for something.
+	if (looks_live()) {
+		job_wait_first_frame();
+	}
 	code = find_job();
 	if (code != ABI_OK) {
 		log_line("job: the initrd is refused, code %d", code);
 		run_to_report(code);
 	}
 	job_boot_services();
+	if (job.view.kind == ABI_JOB_LIVE) {
+		control_open(); // answers while the trace is being indexed
+	}
 	code = job.present ? job_prepare() : ABI_OK;
 	if (code != ABI_OK) {
 		log_line("job: set-up fails, code %d", code);

@@ -41,7 +41,10 @@ void job_start(void);
 // TrafficRequest of a live guest. Returns an abi code.
 int32_t job_traffic(const struct abi_traffic_request *request);
 
-// Called by core/control for every frame it handles; the first one counts.
+// Called by core/control: a frame for the services is there (a live guest that
+// has put off its job now prepares it); a frame was answered (the first one is
+// part of "ready").
+void job_frame_arrived(void);
 void job_frame_answered(void);
 
 #endif

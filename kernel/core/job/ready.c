@@ -10,6 +10,7 @@
 #include "core/lib/string.h"
 #include "core/log/log.h"
 #include "core/net/net.h"
+#include "core/sched/sched.h"
 #include "core/sync/spinlock.h"
 #include "core/symbols/symbols.h"
 
@@ -17,6 +18,7 @@ enum { FIRST_PACKET_BYTES = 60 };
 
 static uint64_t boot_insn;
 static bool frame_answered;
+static struct event first_frame = EVENT_INITIAL;
 
 // A UDP datagram of 18 zero bytes from 192.0.2.1 to 192.0.2.2, port 9
 // (discard): addresses of RFC 5737, no UDP checksum. Nobody listens yet, so
@@ -71,9 +73,22 @@ void job_declare_ready(void)
 	}
 }
 
+void job_frame_arrived(void)
+{
+	event_signal(&first_frame);
+}
+
 void job_frame_answered(void)
 {
 	if (!__atomic_exchange_n(&frame_answered, true, __ATOMIC_ACQ_REL)) {
-		log_line("control: first frame answered at insn=%llu", (unsigned long long)arch_instructions_retired());
+		uint64_t insn = arch_instructions_retired();
+
+		log_line("control: first frame answered at insn=%llu", (unsigned long long)insn);
+		event_signal(&first_frame);
 	}
+}
+
+void job_wait_first_frame(void)
+{
+	event_wait(&first_frame);
 }

@@ -121,7 +121,11 @@ func (g *Generator) isNumber(register uint8) {
 }
 
 func (g *Generator) step() {
-	switch g.source.Below(20) {
+	switch g.source.Below(22) {
+	case 20:
+		g.derivedStack()
+	case 21:
+		g.spilledPointer()
 	case 0, 1, 2, 3, 4:
 		g.arithmetic()
 	case 5, 6, 7, 8:
@@ -387,6 +391,43 @@ func (g *Generator) stack() {
 	}
 	target := g.target()
 	g.emit(bpf.Instruction{Opcode: bpf.ClassLDX | bpf.ModeMEM | size, Registers: bpf.Registers(target, bpf.FramePointer), Offset: offset})
+	g.isNumber(target)
+}
+
+// derivedStack writes and reads the frame through a copy of r10.
+func (g *Generator) derivedStack() {
+	s := g.source
+	const pointer = 9
+	size := sizes[s.Below(4)]
+	bytes := bpf.SizeBytes(size)
+	depth := 8 * (1 + s.Below(3))
+	g.emit(bpf.Instruction{Opcode: bpf.OpcodeMoveReg, Registers: bpf.Registers(pointer, bpf.FramePointer)})
+	g.emit(bpf.Instruction{Opcode: bpf.ClassALU64 | bpf.OperationAdd, Registers: pointer, Immediate: int32(-depth)})
+	g.numbers &^= 1 << pointer
+	offset := int16(bytes * s.Below(8/bytes))
+	if s.OneIn(40) {
+		offset += 8 * int16(s.Below(4))
+	}
+	g.emit(bpf.Instruction{Opcode: bpf.ClassSTX | bpf.ModeMEM | size, Registers: bpf.Registers(pointer, g.number()), Offset: offset})
+	target := g.target()
+	g.emit(bpf.Instruction{Opcode: bpf.ClassLDX | bpf.ModeMEM | size, Registers: bpf.Registers(target, pointer), Offset: offset})
+	g.isNumber(target)
+}
+
+// spilledPointer saves a packet pointer, checks the register or nothing, takes
+// the pointer back and reads through it: what was learnt must have reached it.
+func (g *Generator) spilledPointer() {
+	s := g.source
+	const slot, pointer = -32, 6
+	g.emit(bpf.Instruction{Opcode: bpf.ClassSTX | bpf.ModeMEM | bpf.SizeDW, Registers: bpf.Registers(bpf.FramePointer, registerPacket), Offset: slot})
+	if s.OneIn(2) {
+		g.check()
+	}
+	g.emit(bpf.Instruction{Opcode: bpf.ClassLDX | bpf.ModeMEM | bpf.SizeDW, Registers: bpf.Registers(pointer, bpf.FramePointer), Offset: slot})
+	size := sizes[s.Below(4)]
+	target := g.target()
+	g.emit(bpf.Instruction{Opcode: bpf.ClassLDX | bpf.ModeMEM | size, Registers: bpf.Registers(target, pointer), Offset: g.near(bpf.SizeBytes(size))})
+	g.numbers &^= 1 << pointer
 	g.isNumber(target)
 }
 

@@ -92,7 +92,7 @@ func (u *up) pageGuest(machine fleet.Instance, err error) {
 func (u *up) pageBoots() {
 	u.page.Update(func(s *web.State) {
 		for i := range s.Fleet {
-			if hello, ok := u.booted[bootKey(s.Fleet[i].Target, 1)]; ok {
+			if hello, ok := u.bootOf(s.Fleet[i].Target, 1); ok {
 				s.Fleet[i].BootInsn = hello.BootInsnCPU0
 			}
 		}

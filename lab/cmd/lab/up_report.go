@@ -90,10 +90,10 @@ func (u *up) fleetRows() []upRow {
 		hello := machine.Hello()
 		row := upRow{Name: machine.Name(), Target: machine.Target(), State: machine.State(), CPUs: hello.CPUs,
 			BootHostMS: float64(machine.BootHost().Microseconds()) / 1000}
-		if one, ok := u.booted[bootKey(machine.Target(), 1)]; ok {
+		if one, ok := u.bootOf(machine.Target(), 1); ok {
 			row.BootInsn = one.BootInsnCPU0
 		}
-		if all, ok := u.booted[bootKey(machine.Target(), int(hello.CPUs))]; ok {
+		if all, ok := u.bootOf(machine.Target(), int(hello.CPUs)); ok {
 			row.BootInsnTotal = all.BootInsnTotal
 		}
 		rows = append(rows, row)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,7 +71,9 @@ type up struct {
 	address  string
 	server   *http.Server
 	started  time.Time
-	booted   map[string]abi.Hello // measured boots by target
+	mutex    sync.Mutex
+	booted   map[string]abi.Hello // measured boots by target and CPUs
+	behind   sync.WaitGroup       // what goes on beside the campaign
 	rows     []upRow
 	outcome  *loop.Outcome
 	autonomy *autonomy
@@ -138,6 +141,7 @@ func (u *up) run() error {
 	}
 	campaign := u.campaign()
 	outcome, err := campaign.Run(u.ctx)
+	u.behind.Wait()
 	u.outcome = outcome
 	u.pageOutcome()
 	switch {
@@ -161,7 +165,7 @@ func (u *up) open() (err error) {
 	for _, count := range u.targets {
 		standing += count
 	}
-	if u.pool, err = qemu.Open(u.State, standing+measuredAtOnce); err != nil {
+	if u.pool, err = qemu.Open(u.State, standing+measuredAtOnce+1); err != nil { // one for Linux's boot
 		return err
 	}
 	for _, target := range []string{fleet.TargetOurs, fleet.TargetLinux612} {

@@ -41,7 +41,7 @@ func (c *Checker) contains(state *verify.State, slot int, m *interp.Reference) *
 		if !holds(register, value, m) {
 			return &missing{"register", number, value}
 		}
-		if linkCount, register = link(register, value, links[:], linkCount), nil; linkCount < 0 {
+		if linkCount = link(register, value, links[:], linkCount); linkCount < 0 {
 			return &missing{"linked register", number, value}
 		}
 	}

@@ -180,16 +180,19 @@ func functionsOf(index int, symbols []elf.Symbol) []elf.Symbol {
 // relocationBytes is the size of Elf64_Rel: offset, then type (low 32) and symbol.
 const relocationBytes = 16
 
+// relocationsWithAddends is a kind of table that compilers do not make for BPF.
+const relocationsWithAddends elf.SectionType = 4
+
 // refuseRelocations looks for relocations of a code section. What they would
 // bring in (maps, data, other functions) is not loaded, so the code that uses
 // it cannot be run as it stands.
 func refuseRelocations(file *elf.File, index int, symbols []elf.Symbol, fileBytes uint64) error {
 	for _, section := range file.Sections {
-		if section.Type != elf.SHT_REL && section.Type != elf.SHT_RELA || int(section.Info) != index || section.Size == 0 {
+		if section.Type != elf.SHT_REL && section.Type != relocationsWithAddends || int(section.Info) != index || section.Size == 0 {
 			continue
 		}
 		target := file.Sections[index].Name
-		if section.Type == elf.SHT_RELA || section.Size%relocationBytes != 0 || section.FileSize > fileBytes || section.Size != section.FileSize {
+		if section.Type == relocationsWithAddends || section.Size%relocationBytes != 0 || section.FileSize > fileBytes || section.Size != section.FileSize {
 			return at(section.Name, 0, "a relocation table this loader does not know")
 		}
 		table := make([]byte, section.Size)

@@ -22,9 +22,8 @@ func (w *Workspace) liveness(count int) {
 		}
 		framePointerEscapes = framePointerEscapes || escapes(w.program[slot])
 	}
-	isSecondHalf := false
 	for slot := count - 1; slot >= 0; slot-- {
-		isSecondHalf = slot > 0 && w.program[slot].Opcode == 0 && w.program[slot-1].IsWide()
+		isSecondHalf := slot > 0 && w.program[slot].Opcode == 0 && w.program[slot-1].IsWide()
 		if isSecondHalf {
 			continue
 		}

@@ -51,13 +51,10 @@ func refine(operation uint8, is32 bool, a, b *Scalar) bool {
 	case jumpNotSet:
 		return refineNotSet(is32, a, b) && refineNotSet(is32, b, a)
 	}
-	possible := false
 	if is32 {
-		possible = refineGreater32(operation, a, b)
-	} else {
-		possible = refineGreater64(operation, a, b)
+		return refineGreater32(operation, a, b) && a.sync() && b.sync()
 	}
-	return possible && a.sync() && b.sync()
+	return refineGreater64(operation, a, b) && a.sync() && b.sync()
 }
 
 func mirrored(operation uint8) uint8 {

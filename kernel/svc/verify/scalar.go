@@ -25,14 +25,6 @@ func constantScalar(value uint64) Scalar {
 	}
 }
 
-// unsignedScalar is every number from 0 to high.
-func unsignedScalar(high uint64) Scalar {
-	s := unknownScalar
-	s.UMax = high
-	s.sync()
-	return s
-}
-
 // signedScalar is every number from low to high.
 func signedScalar(low, high int64) Scalar {
 	s := unknownScalar

@@ -169,62 +169,62 @@ func (m *idMap) pair(old, new uint32) bool {
 	return true
 }
 
-// includes says that whatever may happen from the new state may happen from
-// the old one, which has been cleaned of everything dead.
-func (old *State) includes(new *State, ids *idMap) bool {
+// includes says that whatever may happen from the newer state may happen
+// from s, which has been cleaned of everything dead.
+func (s *State) includes(newer *State, ids *idMap) bool {
 	ids.count = 0
 	for number := 0; number < bpf.FramePointer; number++ {
-		if !old.registers[number].includes(&new.registers[number], ids) {
+		if !s.registers[number].includes(&newer.registers[number], ids) {
 			return false
 		}
 	}
-	for index := 0; index < int(old.depth); index++ {
-		was := &old.stack[index]
+	for index := 0; index < int(s.depth); index++ {
+		was := &s.stack[index]
 		if was.written == 0 {
 			continue
 		}
-		if index >= int(new.depth) {
+		if index >= int(newer.depth) {
 			return false
 		}
-		is := &new.stack[index]
+		is := &newer.stack[index]
 		if was.written&^is.written != 0 {
 			return false
 		}
 		if was.spill == noSpill {
-			if is.spill != noSpill && new.spills[is.spill].Kind != KindScalar {
+			if is.spill != noSpill && newer.spills[is.spill].Kind != KindScalar {
 				return false // plain bytes may be read in part, a pointer may not
 			}
 			continue
 		}
-		if is.spill == noSpill || !old.spills[was.spill].includes(&new.spills[is.spill], ids) {
+		if is.spill == noSpill || !s.spills[was.spill].includes(&newer.spills[is.spill], ids) {
 			return false
 		}
 	}
 	return true
 }
 
-func (old *Register) includes(new *Register, ids *idMap) bool {
-	if old.Kind == KindNone {
+func (r *Register) includes(newer *Register, ids *idMap) bool {
+	if r.Kind == KindNone {
 		return true // never read again
 	}
-	if old.Kind != new.Kind {
+	if r.Kind != newer.Kind {
 		return false
 	}
-	switch old.Kind {
+	switch r.Kind {
 	case KindScalar:
-		return old.Scalar.includes(&new.Scalar) && (old.ID == 0 || new.ID != 0 && ids.pair(old.ID, new.ID))
+		return r.Scalar.includes(&newer.Scalar) && (r.ID == 0 || newer.ID != 0 && ids.pair(r.ID, newer.ID))
 	case KindPacket:
-		if old.Range > new.Range || old.Offset != new.Offset || !old.Scalar.includes(&new.Scalar) {
+		if r.Range > newer.Range || r.Offset != newer.Offset || !r.Scalar.includes(&newer.Scalar) {
 			return false
 		}
-		if old.ID == 0 || new.ID == 0 {
-			return old.ID == new.ID
+		if r.ID == 0 || newer.ID == 0 {
+			return r.ID == newer.ID
 		}
-		return ids.pair(old.ID, new.ID)
+		return ids.pair(r.ID, newer.ID)
 	case KindPacketEnd:
 		return true
 	}
-	return old.Offset == new.Offset && old.Scalar.includes(&new.Scalar)
+	return r.Offset == newer.Offset && r.Scalar.includes(&newer.Scalar)
 }
 
 // clean forgets registers and stack slots that no path from here reads, so

@@ -28,8 +28,6 @@ func tnumRange(low, high uint64) tnum {
 	return tnum{low &^ mask, mask}
 }
 
-func (a tnum) isConstant() bool { return a.Mask == 0 }
-
 func (a tnum) contains(value uint64) bool { return value&^a.Mask == a.Value }
 
 // includes says that every member of b is a member of a.

@@ -19,5 +19,5 @@ lint-go: $(GOLANGCI)
 lint-c-format:
 	@$(STEP) "clang-format" clang-format-19 --dry-run -Werror $(C_FILES)
 lint-c-tidy:
-	@$(STEP) "clang-tidy" clang-tidy-19 --quiet --warnings-as-errors='*' $(C_TIDY) -- \
-		$(KERNEL_MACHINE) -std=c17 -I kernel -Wall -Wextra
+	@$(STEP) "clang-tidy" sh -c 'printf "%s\n" $(C_TIDY) | xargs -P 2 -I FILE clang-tidy-19 --quiet --warnings-as-errors="*" FILE -- \
+		$(KERNEL_MACHINE) -std=c17 -I kernel -Wall -Wextra 2>/dev/null'

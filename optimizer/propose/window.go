@@ -122,7 +122,4 @@ const (
 	protocolUDP  = 17
 )
 
-// context is what the hook would hand the program for this packet.
-func (s *Seen) context() abi.NetRXContext {
-	return abi.NetRXContext{DataEnd: uint32(len(s.Bytes)), IngressIfindex: 1, FlowPackets: s.FlowPackets}
 }

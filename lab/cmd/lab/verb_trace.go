@@ -92,7 +92,7 @@ func (v traceVerb) follow(ctx context.Context, e *env, stream *guest.Stream, doc
 	for seen := 0; v.Count == 0 || seen < v.Count; {
 		m, err := stream.Next(ctx)
 		if ctx.Err() != nil || errors.Is(err, guest.ErrClosed) {
-			return nil
+			return nil //nolint:nilerr // the end that was asked for
 		}
 		if err != nil {
 			return err

@@ -74,7 +74,6 @@ type up struct {
 	mutex    sync.Mutex
 	booted   map[string]abi.Hello // measured boots by target and CPUs
 	behind   sync.WaitGroup       // what goes on beside the campaign
-	rows     []upRow
 	outcome  *loop.Outcome
 	autonomy *autonomy
 }

@@ -101,7 +101,7 @@ func waitForDNS() error {
 	for range 100 {
 		socket, err := net.ListenPacket("udp", net.JoinHostPort(capture.Served.String(), strconv.Itoa(capture.PortDNS)))
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // taken: that is what we wait for
 		}
 		_ = socket.Close()
 		time.Sleep(20 * time.Millisecond)

@@ -121,5 +121,3 @@ const (
 	protocolTCP  = 6
 	protocolUDP  = 17
 )
-
-}

@@ -21,7 +21,7 @@
 
 struct virtio_device {
 	volatile uint8_t *registers; /* one transport, 0x200 bytes */
-	unsigned intid;		/* GIC interrupt */
+	unsigned intid; /* GIC interrupt */
 };
 
 /* Finds the first transport that carries `type`. */

@@ -44,10 +44,10 @@ struct virtqueue_used {
 struct virtqueue {
 	_Alignas(16) struct virtqueue_descriptor descriptors[VIRTQUEUE_BUFFERS];
 	_Alignas(64) struct virtqueue_available available; /* written by us only */
-	_Alignas(64) struct virtqueue_used used;		 /* written by the device only */
+	_Alignas(64) struct virtqueue_used used;	 /* written by the device only */
 	_Alignas(64) uint8_t (*buffers)[VIRTQUEUE_BUFFER_BYTES];
 	struct virtio_device *device;
-	uint32_t index;	/* queue number of the device */
+	uint32_t index; /* queue number of the device */
 	uint32_t in_flight;  /* bit i: buffer i is the device's */
 	uint16_t used_seen;  /* used entries consumed so far */
 	uint32_t violations; /* used entries that named no buffer in flight, or too many bytes */

@@ -34,6 +34,7 @@ func run(mode fleet.Mode, cpus int, exercise string) string {
 	}
 	var ended *fleet.BootError
 	Expect(errors.As(err, &ended)).To(BeTrue(), "%v", err)
+	AddReportEntry("how the guest ended", ended.Error())
 	return string(ended.Console)
 }
 

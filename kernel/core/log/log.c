@@ -39,9 +39,7 @@ void log_line(const char *format, ...)
 
 void log_seize(void)
 {
-	uint32_t ticket = __atomic_fetch_add(&console_lock.next, 1, __ATOMIC_RELAXED);
-
-	for (int i = 0; i < PANIC_LOCK_POLLS && load_acquire(&console_lock.serving) != ticket; i++) {
+	for (int i = 0; i < PANIC_LOCK_POLLS && !spin_try_lock(&console_lock); i++) {
 		arch_relax();
 	}
 }

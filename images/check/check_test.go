@@ -71,3 +71,14 @@ func TestAStepThatRunsNothingFails(t *testing.T) {
 		t.Errorf("exit %d, want 0", code)
 	}
 }
+
+func TestOnlyTheClockIsForgiven(t *testing.T) {
+	clock := "--- FAIL: FuzzSplit (3.03s)\n    context deadline exceeded\nFAIL\n"
+	finding := "--- FAIL: FuzzSplit (3.03s)\n    context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzSplit/1\nFAIL\n"
+	crash := "--- FAIL: FuzzSplit (3.03s)\n    panic: no\nFAIL\n"
+	for output, want := range map[string]bool{clock: true, finding: false, crash: false} {
+		if got := endedByTheClock([]byte(output)); got != want {
+			t.Errorf("%q: %v, want %v", output, got, want)
+		}
+	}
+}

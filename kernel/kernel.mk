@@ -17,7 +17,7 @@ LLC     := llc-19
 KERNEL_MACHINE := --target=aarch64-none-elf -mcpu=cortex-a72 -ffreestanding -mgeneral-regs-only \
 	-O2 -ffunction-sections -fdata-sections
 KERNEL_CFLAGS  := $(KERNEL_MACHINE) -std=c17 -g -fno-omit-frame-pointer -ffixed-x18 \
-	-Wall -Wextra -Werror -I kernel -MMD -MP -fstack-size-section
+	-Wall -Wextra -Werror -Wframe-larger-than=2048 -I kernel -MMD -MP -fstack-size-section
 KERNEL_LDFLAGS := -T kernel/board/qemuvirt/kernel.ld --gc-sections --fatal-warnings
 
 KERNEL_C       := $(shell find kernel/arch kernel/board kernel/core kernel/drivers kernel/rt -name '*.c' \

@@ -37,6 +37,10 @@ type Reference struct {
 
 const callDepthMax = 8
 
+// frameStride lies between the frames of nested calls: they do not touch, so
+// that running off one is seen.
+const frameStride = 2 * bpf.StackBytes
+
 type frame struct {
 	stack    [bpf.StackBytes]byte
 	written  [bpf.StackBytes]bool
@@ -109,6 +113,9 @@ func (m *Reference) run() (uint64, abi.Code) {
 			return 0, code
 		}
 		instruction := m.Instructions[m.slot]
+		if writesFramePointer(instruction) {
+			return 0, abi.ErrBadRegister
+		}
 		if instruction.Opcode == bpf.OpcodeExit && m.depth == 0 {
 			return m.Registers[0], m.needs(0)
 		}
@@ -116,6 +123,18 @@ func (m *Reference) run() (uint64, abi.Code) {
 			return 0, code
 		}
 	}
+}
+
+// writesFramePointer: r10 is read-only (section 2).
+func writesFramePointer(instruction bpf.Instruction) bool {
+	switch instruction.Class() {
+	case bpf.ClassALU, bpf.ClassALU64, bpf.ClassLD, bpf.ClassLDX:
+		return instruction.Destination() == bpf.FramePointer
+	case bpf.ClassSTX:
+		fetches := instruction.Opcode&bpf.ModeMask == bpf.ModeATOMIC && instruction.Immediate&bpf.AtomicFetch != 0
+		return fetches && instruction.Immediate != bpf.AtomicCmpXhg && instruction.Source() == bpf.FramePointer
+	}
+	return false
 }
 
 // needs says whether a register may be read.
@@ -352,7 +371,7 @@ func (m *Reference) enter(target int) (next int, code abi.Code) {
 	f := &m.frames[m.depth]
 	*f = frame{returnTo: m.slot + 1}
 	copy(f.saved[:], m.Registers[6:10])
-	m.Registers[bpf.FramePointer] = StackTop + uint64(m.depth)*bpf.StackBytes
+	m.Registers[bpf.FramePointer] = StackTop + uint64(m.depth)*frameStride
 	return target, abi.OK
 }
 
@@ -362,6 +381,6 @@ func (m *Reference) leave() (next int, code abi.Code) {
 	copy(m.Registers[6:10], f.saved[:])
 	m.Written &^= 0x3e
 	m.depth--
-	m.Registers[bpf.FramePointer] = StackTop + uint64(m.depth)*bpf.StackBytes
+	m.Registers[bpf.FramePointer] = StackTop + uint64(m.depth)*frameStride
 	return f.returnTo, abi.OK
 }

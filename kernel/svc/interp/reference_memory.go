@@ -45,11 +45,11 @@ func (m *Reference) byteAt(pointer uint64) (place *byte, written *bool, code abi
 		return &m.Packet[pointer-packetBase], nil, abi.OK
 	case pointer-memoryBase < uint64(len(m.Memory)):
 		return &m.Memory[pointer-memoryBase], nil, abi.OK
-	case pointer-stackBase < uint64(m.depth+1)*bpf.StackBytes:
+	case pointer-stackBase < uint64(m.depth+1)*frameStride && (pointer-stackBase)%frameStride < bpf.StackBytes:
 		// Frames lie one above the other, the outermost lowest.
 		index := pointer - stackBase
-		f := &m.frames[index/bpf.StackBytes]
-		return &f.stack[index%bpf.StackBytes], &f.written[index%bpf.StackBytes], abi.OK
+		f := &m.frames[index/frameStride]
+		return &f.stack[index%frameStride], &f.written[index%frameStride], abi.OK
 	}
 	return nil, nil, abi.ErrFault
 }

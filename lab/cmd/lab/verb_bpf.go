@@ -63,8 +63,10 @@ func runProblem(code abi.Code, steps uint32) string {
 		return "calls a helper; there are none here"
 	case abi.ErrStackBound:
 		return "calls nested deeper than 8 frames"
+	case abi.ErrBadRegister:
+		return "writes r10, which is read-only"
 	case abi.ErrUnsupported:
-		return "needs maps or classic packet loads, which are not there"
+		return "needs callx, maps or classic packet loads, which are not there"
 	}
 	return code.String()
 }

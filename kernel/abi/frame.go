@@ -135,6 +135,8 @@ const (
 	PlantSpin          = 3 // a low-priority kernel thread that never yields
 	PlantHang          = 4 // interrupts off, endless loop: only the host can end it
 	PlantStackOverflow = 5 // runs into a guard page
+	PlantNetRXPanic    = 6 // the next Count programs on each CPU of the mask index out of bounds
+	PlantPumpPanic     = 7 // the next Count steps of the pipeline do; its thread is on CPU 0
 )
 
 // Stats is a snapshot of counters, summed over CPUs.

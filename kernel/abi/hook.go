@@ -16,7 +16,7 @@ const (
 	NetRXDrop     = 1
 	NetRXPass     = 2 // the default behind the slot
 	NetRXTX       = 3 // reserved: treated as an error by this kernel
-	NetRXRedirect = 4 // hand to the CPU in NetRXContext.RedirectCPU (steer)
+	NetRXRedirect = 4 // steer: deliver on the CPU that the source address hashes to; the context names none
 )
 
 // NetRXContext is what r1 points to at HookNetRX. Its first 24 bytes are laid

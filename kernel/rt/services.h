@@ -66,8 +66,9 @@ uint64_t svc_job(uint64_t blob, uint64_t bytes, uint64_t view, uint64_t unused3,
 uint64_t svc_reset(uint64_t service, uint64_t cpu, uint64_t unused2, uint64_t unused3, uint64_t unused4,
 		   uint64_t unused5);
 // ABI_PLANT_SERVICE_PANIC: changes the service's state, then runs into an
-// out-of-bounds index made from `argument`. Returns only for kinds it does not
-// know. svc_plant_marks answers how many such changes a CPU's state holds: 0
+// out-of-bounds index made from `argument`. ABI_PLANT_NET_RX_PANIC and
+// ABI_PLANT_PUMP_PANIC: the next `argument` calls of svc_net_rx on that CPU, or of
+// svc_pump, do, and this call returns. svc_plant_marks answers how many such changes a CPU's state holds: 0
 // after svc_reset.
 uint64_t svc_plant(uint64_t kind, uint64_t argument, uint64_t cpu, uint64_t unused3, uint64_t unused4,
 		   uint64_t unused5);

@@ -146,6 +146,8 @@
 #define ABI_PLANT_SPIN 3 /* a low-priority kernel thread that never yields */
 #define ABI_PLANT_HANG 4 /* interrupts off, endless loop: only the host can end it */
 #define ABI_PLANT_STACK_OVERFLOW 5 /* runs into a guard page */
+#define ABI_PLANT_NET_RX_PANIC 6 /* the next Count programs on each CPU of the mask index out of bounds */
+#define ABI_PLANT_PUMP_PANIC 7 /* the next Count steps of the pipeline do; its thread is on CPU 0 */
 
 #define ABI_HOOK_NONE 0
 #define ABI_HOOK_NET_RX 1 /* one decision per received packet */
@@ -157,7 +159,7 @@
 #define ABI_NET_RX_DROP 1
 #define ABI_NET_RX_PASS 2 /* the default behind the slot */
 #define ABI_NET_RX_TX 3 /* reserved: treated as an error by this kernel */
-#define ABI_NET_RX_REDIRECT 4 /* hand to the CPU in NetRXContext.RedirectCPU (steer) */
+#define ABI_NET_RX_REDIRECT 4 /* steer: deliver on the CPU that the source address hashes to; the context names none */
 
 /* NetRXContextReadable is the number of leading bytes a program may read. */
 #define ABI_NET_RX_CONTEXT_BYTES 32

@@ -9,6 +9,9 @@
 //	                `argument` microseconds, 0 = for ever
 //	hang            interrupts off and an endless loop on each CPU of the mask
 //	stack overflow  recursion until the guard page
+//	net.rx panic    arms the packet path's service on each CPU of the mask: its
+//	                next `count` programs index out of bounds, see kernel/rt/entry
+//	pump panic      the same for the pipeline's next `count` steps
 #include "arch/arm64/arch.h"
 #include "core/control/control.h"
 #include "core/control/internal.h"
@@ -24,6 +27,7 @@ enum {
 	OUT_OF_BOUNDS = 1000,	      // the service's table has fewer entries
 	ANSWER_LEAD_NS = 50000000,  // the reply leaves before the machine dies
 	NS_PER_US = 1000,
+	PIPELINE_CPUS = 1, // the pipeline's thread never leaves CPU 0
 };
 
 static struct {
@@ -42,6 +46,16 @@ static void meet(void)
 	}
 }
 
+// Answers. The next plant may come with the answer, so the place is free first;
+// what the answer needs was copied before.
+static void end_plant(int32_t code, const uint64_t values[4])
+{
+	uint32_t sequence = plant.sequence;
+
+	store_release(&plant.busy, false);
+	control_reply_install(sequence, code, values);
+}
+
 // The last thread answers: how many panics were contained, how many marks
 // were left in the services' state (0 = each reset worked), how many CPUs.
 static void finish_panics(void)
@@ -57,8 +71,7 @@ static void finish_panics(void)
 	values[1] = __atomic_load_n(&plant.marks, __ATOMIC_ACQUIRE);
 	values[2] = plant.expected;
 	values[3] = wanted;
-	control_reply_install(plant.sequence, values[0] == wanted && values[1] == 0 ? ABI_OK : ABI_ERR_PANIC, values);
-	store_release(&plant.busy, false);
+	end_plant(values[0] == wanted && values[1] == 0 ? ABI_OK : ABI_ERR_PANIC, values);
 }
 
 static void panic_thread(void *unused)
@@ -81,12 +94,11 @@ static void panic_thread(void *unused)
 	finish_panics();
 }
 
-static void spin_thread(void *unused)
+static void spin_thread(void *limit_us)
 {
-	uint64_t limit_ns = (uint64_t)plant.request.argument * NS_PER_US;
+	uint64_t limit_ns = (uintptr_t)limit_us * NS_PER_US;
 	uint64_t begin = arch_now_ns();
 
-	(void)unused;
 	while (limit_ns == 0 || arch_now_ns() - begin < limit_ns) {
 	}
 }
@@ -128,14 +140,16 @@ static void stack_overflow_thread(void *unused)
 	descend(0);
 }
 
-// Starts `entry` on each CPU of the mask; answers how many.
+// Starts `entry` on each CPU of the mask; answers how many. The argument goes
+// with it: `plant` may belong to the next request before the thread runs.
 static uint32_t start_on(uint32_t mask, const char *name, void (*entry)(void *), unsigned priority)
 {
+	void *argument = (void *)(uintptr_t)plant.request.argument;
 	uint32_t started = 0;
 
 	for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
 		if (mask & (1u << cpu)) {
-			started += thread_create(name, entry, 0, priority, (int)cpu, 0) != 0;
+			started += thread_create(name, entry, argument, priority, (int)cpu, 0) != 0;
 		}
 	}
 	return started;
@@ -147,21 +161,42 @@ static void plant_panics(uint32_t mask)
 	plant.arrived = plant.finished = 0;
 	plant.contained = plant.marks = 0;
 	if (start_on(mask, "plant.panic", panic_thread, SCHED_PRIORITY_PIPELINE) != plant.expected) {
+		// Those that did start never finish as many as expected: the place
+		// stays taken, and nobody overwrites what they read.
 		control_reply_error(plant.sequence, ABI_ERR_NO_SPACE, UINT32_MAX);
-		store_release(&plant.busy, false);
 	}
+}
+
+// Arms a service on each CPU of the mask; on those CPUs nothing happens yet.
+static void arm_service(uint32_t mask)
+{
+	uint64_t values[4] = {0}, answer = 0;
+	int32_t code = ABI_OK;
+
+	for (uint32_t cpu = 0; cpu < cpu_count() && code == ABI_OK; cpu++) {
+		const uint64_t arguments[6] = {plant.request.kind, plant.request.count, cpu, 0, 0, 0};
+
+		if (mask & (1u << cpu)) {
+			code = guard_call(svc_plant, arguments, &answer, SERVICE_CONTROL) == 0 ? (int32_t)(uint32_t)answer
+											      : ABI_ERR_PANIC;
+			values[0] += code == ABI_OK;
+		}
+	}
+	end_plant(code, values);
 }
 
 static void start_plant(uint32_t mask)
 {
 	uint32_t first = mask & -mask;
 
-	if (plant.request.kind == ABI_PLANT_SERVICE_PANIC) {
+	switch (plant.request.kind) {
+	case ABI_PLANT_SERVICE_PANIC:
 		plant_panics(mask);
 		return; // answered by the last thread
-	}
-	control_reply_install(plant.sequence, ABI_OK, 0);
-	switch (plant.request.kind) {
+	case ABI_PLANT_NET_RX_PANIC:
+	case ABI_PLANT_PUMP_PANIC:
+		arm_service(mask);
+		return;
 	case ABI_PLANT_KERNEL_PANIC:
 		start_on(first, "plant.fault", kernel_panic_thread, SCHED_PRIORITY_CONTROL);
 		break;
@@ -175,7 +210,7 @@ static void start_plant(uint32_t mask)
 		start_on(first, "plant.stack", stack_overflow_thread, SCHED_PRIORITY_CONTROL);
 		break;
 	}
-	store_release(&plant.busy, false);
+	end_plant(ABI_OK, 0);
 }
 
 void plant_handle(const struct control_frame *frame)
@@ -189,8 +224,8 @@ void plant_handle(const struct control_frame *frame)
 	}
 	memcpy(&request, frame->payload, sizeof request);
 	mask = request.cpu_mask & ((1u << cpu_count()) - 1);
-	if (request.kind < ABI_PLANT_SERVICE_PANIC || request.kind > ABI_PLANT_STACK_OVERFLOW || mask == 0 ||
-	    request.count > COUNT_MAX) {
+	if (request.kind < ABI_PLANT_SERVICE_PANIC || request.kind > ABI_PLANT_PUMP_PANIC || mask == 0 ||
+	    request.count > COUNT_MAX || (request.kind == ABI_PLANT_PUMP_PANIC && mask != PIPELINE_CPUS)) {
 		control_reply_error(frame->header.sequence, ABI_ERR_BAD_VALUE, 0);
 		return;
 	}

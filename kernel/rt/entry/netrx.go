@@ -11,7 +11,7 @@ const netRXError = 1 << 31
 //
 //export svc_net_rx
 func svcNetRX(cpu, index uint64, context *abi.NetRXContext, packet *byte, bytes, _ uint64) uint64 {
-	action, code := services.Decide(int(cpu), uint32(index), context, view(packet, bytes))
+	action, code := services.Decide(int(cpu)+int(astray.netRX[cpu]), uint32(index), context, view(packet, bytes))
 	if code != abi.OK {
 		return netRXError | abi.NetRXAborted
 	}

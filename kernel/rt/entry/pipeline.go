@@ -25,7 +25,12 @@ func svcBoot(cpus, _, jobFlags, _, _, _ uint64) uint64 {
 }
 
 //export svc_pump
-func svcPump(nowNS, _, _, _, _, _ uint64) uint64 { return services.Pump(nowNS) }
+func svcPump(nowNS, _, _, _, _, _ uint64) uint64 {
+	sleepNS := services.Pump(nowNS)
+	// After the step and not before it: an armed panic leaves the pipeline's
+	// state as far on as a panic can.
+	return sleepNS + uint64(planted[0].table[astray.pump])
+}
 
 //export svc_pipeline_rounds
 func svcPipelineRounds(_, _, _, _, _, _ uint64) uint64 { return services.Rounds() }
@@ -48,8 +53,10 @@ func svcReset(service, cpu, _, _, _, _ uint64) uint64 {
 	switch service {
 	case serviceNetRX:
 		services.ResetCPU(int(cpu))
+		giveBack(&pending.netRX[cpu], &astray.netRX[cpu])
 	case servicePipeline:
 		services.Reset()
+		giveBack(&pending.pump, &astray.pump)
 	case serviceControl:
 		resetPlant(cpu)
 	default:

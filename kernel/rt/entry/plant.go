@@ -1,4 +1,4 @@
-// The fault on purpose: a real panic in a real service.
+// Faults on purpose: real panics in real services.
 
 package main
 
@@ -11,18 +11,57 @@ var planted [abi.CPUMax]struct {
 	table [8]uint32
 }
 
-// svcPlant is the fault a suite asks for: it is real code that fails in a real
-// way, an index the compiler cannot know.
+// astray is added to an index where a service uses one: 0, or astrayBy while
+// the service is armed. It is state of the service that only its reset gives
+// back, so a reset that does nothing shows as a panic that never ends.
+// One word for each CPU's packet path, one for the pipeline.
+var astray struct {
+	netRX [abi.CPUMax]uint32
+	pump  uint32
+}
+
+// pending counts the panics that are still wanted; who resets the service
+// counts them down.
+var pending struct {
+	netRX [abi.CPUMax]uint32
+	pump  uint32
+}
+
+// astrayBy is far outside every table of a service.
+const astrayBy = 1000
+
+// svcPlant makes or arms the fault a suite asks for: real code that fails in a
+// real way, an index the compiler cannot know.
 //
 //export svc_plant
 func svcPlant(kind, argument, cpu, _, _, _ uint64) uint64 {
-	if kind != abi.PlantServicePanic {
+	switch kind {
+	case abi.PlantServicePanic:
+		state := &planted[cpu]
+		state.marks++
+		// len(table) and above panics; below, the call returns and says what it read.
+		return answer(abi.OK, state.table[argument])
+	case abi.PlantNetRXPanic: // the count first: the service may run at once
+		pending.netRX[cpu] = uint32(argument)
+		astray.netRX[cpu] = astrayBy
+	case abi.PlantPumpPanic:
+		pending.pump = uint32(argument)
+		astray.pump = astrayBy
+	default:
 		return answer(abi.ErrUnsupported, 0)
 	}
-	state := &planted[cpu]
-	state.marks++
-	// len(table) and above panics; below, the call returns and says what it read.
-	return answer(abi.OK, state.table[argument])
+	return answer(abi.OK, 0)
+}
+
+// giveBack ends one armed panic: the service's index is right again, unless
+// more panics are wanted.
+func giveBack(left, index *uint32) {
+	if *left > 0 {
+		*left--
+	}
+	if *left == 0 {
+		*index = 0
+	}
 }
 
 //export svc_plant_marks

@@ -60,6 +60,7 @@ type Spec struct {
 	Mode      Mode
 	Seed      uint64 // QEMU's -seed in live mode; measured runs use the canonical one
 	Network   bool   // virtio-net with an isolated user-mode network
+	Frames    bool   // virtio-net whose other end is Instance.Frames
 	PVPanic   bool   // a pvpanic device: a byte to it stops the machine
 	GDB       bool   // gdb stub on a unix socket
 	Paused    bool   // wait for gdb before the first instruction
@@ -91,6 +92,12 @@ type Instance interface {
 	// One reader; whoever does not need it leaves it alone.
 	Messages() *guest.Stream
 	Console() []byte // the latest of what it printed
+	// Frames is the other end of the guest's network card, for guests started
+	// with Spec.Frames: whole Ethernet frames without checksum. receive is closed
+	// when the guest has ended; what nobody reads is dropped, the newest first.
+	Frames() (send func(frame []byte) error, receive <-chan []byte)
+	// SetLink pulls the cable out of that card, or puts it back.
+	SetLink(ctx context.Context, up bool) error
 	GDBSocket() string
 	Registers(ctx context.Context) (string, error)
 

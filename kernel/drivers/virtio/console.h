@@ -1,6 +1,6 @@
 /*
- * virtio-console, port 0 only (virtio 1.2, section 5.3 without the multiport
- * feature): the byte stream that carries the control channel's frames.
+ * virtio-console (virtio 1.2, section 5.3): the byte stream that carries the
+ * control channel's frames, on port 1, or on port 0 of a device that has no more.
  */
 #ifndef DRIVERS_VIRTIO_CONSOLE_H
 #define DRIVERS_VIRTIO_CONSOLE_H

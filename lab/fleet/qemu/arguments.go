@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/kingly-os/go-kernel/kernel/abi"
 	"github.com/kingly-os/go-kernel/lab/fleet"
 )
 
@@ -13,7 +14,11 @@ const (
 	controlFD = 3 // one end of a socket pair
 	consoleFD = 4 // one end of a socket pair
 	qmpFD     = 5 // a listening socket
+	framesFD  = 6 // one end of a socket pair, for guests with frames
 )
+
+// networkID names a guest's network to QEMU.
+const networkID = "net0"
 
 // canonicalFlags make a run repeat to the instruction: one instruction is one
 // virtual nanosecond, idle time is skipped, and clock and entropy are fixed.
@@ -74,9 +79,8 @@ func machine(spec fleet.Spec) []string {
 	return []string{"-M", "virt,gic-version=3,dtb-randomness=off", "-global", "virtio-mmio.force-legacy=false"}
 }
 
-// devices differ by target: ours drives virtio over MMIO and one plain console
-// port; Linux finds the control port by name over PCI, where its drivers are
-// built in.
+// devices differ by target: ours drives virtio over MMIO and takes port 1;
+// Linux finds the control port by name over PCI, where its drivers are built in.
 func devices(spec fleet.Spec, p paths) []string {
 	var a []string
 	if !oneChannel(spec) {
@@ -87,16 +91,11 @@ func devices(spec fleet.Spec, p paths) []string {
 	case fleet.IsLinux(spec.Target):
 		a = append(a, "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,name=lab.ctl")
 	default:
-		a = append(a, "-device", "virtio-serial-device", "-device", "virtconsole,chardev=control")
+		// A virtserialport waits for a slow reader; a virtconsole drops what the
+		// socket does not take, in the middle of frames.
+		a = append(a, "-device", "virtio-serial-device,max_ports=2", "-device", "virtserialport,chardev=control,nr=1,name="+abi.ControlPortName)
 	}
-	if spec.Network {
-		a = append(a, "-netdev", "user,id=net0,restrict=on")
-		if fleet.IsLinux(spec.Target) {
-			a = append(a, "-device", "virtio-net-pci,netdev=net0,romfile=")
-		} else {
-			a = append(a, "-device", "virtio-net-device,netdev=net0")
-		}
-	}
+	a = append(a, network(spec)...)
 	if spec.PVPanic {
 		a = append(a, "-device", "pvpanic-pci")
 	}
@@ -107,6 +106,21 @@ func devices(spec fleet.Spec, p paths) []string {
 		a = append(a, "-S")
 	}
 	return a
+}
+
+func network(spec fleet.Spec) []string {
+	back := "user,id=" + networkID + ",restrict=on"
+	switch {
+	case spec.Frames:
+		back = fmt.Sprintf("socket,id=%s,fd=%d", networkID, framesFD)
+	case !spec.Network:
+		return nil
+	}
+	card := "virtio-net-device,netdev=" + networkID
+	if fleet.IsLinux(spec.Target) {
+		card = "virtio-net-pci,romfile=,netdev=" + networkID
+	}
+	return []string{"-netdev", back, "-device", card}
 }
 
 // oneChannel says that frames and console share the serial port; see split.go.

@@ -35,6 +35,7 @@ type instance struct {
 	control  *guest.Client
 	messages *guest.Stream
 	console  *console
+	wire     *wire // nil without Spec.Frames
 	qemuSays *tail // stderr of the process
 	started  time.Time
 
@@ -99,7 +100,7 @@ func start(registry *fleet.Registry, qemu string, spec fleet.Spec) (_ *instance,
 	if err := writeInitrd(g.paths.initrd(), spec); err != nil {
 		return nil, err
 	}
-	channels, theirs, err := makeChannels(g.paths)
+	channels, theirs, err := makeChannels(g.paths, spec.Frames)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +114,7 @@ func start(registry *fleet.Registry, qemu string, spec fleet.Spec) (_ *instance,
 	}
 	g.started = time.Now()
 	if err := g.supervise(command); err != nil {
-		channels.control.Close()
-		channels.console.Close()
+		channels.close()
 		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
 	g.listen(channels)
@@ -133,7 +133,7 @@ func start(registry *fleet.Registry, qemu string, spec fleet.Spec) (_ *instance,
 
 // listen begins to read the channels. The subscription comes in the same
 // breath as the client, before the guest can have said anything.
-func (g *instance) listen(channels channelPair) {
+func (g *instance) listen(channels labEnds) {
 	if oneChannel(g.spec) {
 		channels.control.Close()
 		control, text := split(channels.console)
@@ -142,6 +142,9 @@ func (g *instance) listen(channels channelPair) {
 		g.control, g.console = guest.NewClient(channels.control), newConsole(channels.console)
 	}
 	g.messages = g.control.Stream()
+	if channels.frames != nil {
+		g.wire = newWire(channels.frames)
+	}
 }
 
 // supervise starts the process and waits for it on one locked thread: the
@@ -188,25 +191,30 @@ func writeInitrd(path string, spec fleet.Spec) error {
 	return os.WriteFile(path, guest.AppendCPIOFile(base, "job", 0o400, spec.Job), 0o600)
 }
 
-// channelPair is the lab's end of the guest's channels.
-type channelPair struct{ control, console *os.File }
+// labEnds are the lab's ends of the guest's channels.
+type labEnds struct{ control, console, frames *os.File }
+
+func (e labEnds) close() {
+	for _, end := range []*os.File{e.control, e.console, e.frames} {
+		if end != nil {
+			end.Close()
+		}
+	}
+}
 
 // makeChannels returns our ends and, in the order of the descriptor numbers in
 // arguments.go, QEMU's.
-func makeChannels(p paths) (ours channelPair, theirs []*os.File, err error) {
+func makeChannels(p paths, frames bool) (ours labEnds, theirs []*os.File, err error) {
 	defer func() {
 		if err != nil {
+			ours.close()
 			closeAll(theirs)
 		}
 	}()
 	for _, mine := range []**os.File{&ours.control, &ours.console} {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
+		if theirs, err = appendPair(theirs, mine); err != nil {
 			return ours, theirs, err
 		}
-		unix.SetNonblock(pair[0], true) // lets Close end a blocked Read
-		*mine = os.NewFile(uintptr(pair[0]), "lab end")
-		theirs = append(theirs, os.NewFile(uintptr(pair[1]), "guest end"))
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.qmp(), Net: "unix"})
 	if err != nil {
@@ -218,7 +226,22 @@ func makeChannels(p paths) (ours channelPair, theirs []*os.File, err error) {
 	if err != nil {
 		return ours, theirs, err
 	}
-	return ours, append(theirs, file), nil
+	theirs = append(theirs, file)
+	if frames {
+		theirs, err = appendPair(theirs, &ours.frames)
+	}
+	return ours, theirs, err
+}
+
+// appendPair makes one socket pair: one end ours, the other theirs.
+func appendPair(theirs []*os.File, mine **os.File) ([]*os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return theirs, err
+	}
+	unix.SetNonblock(pair[0], true) // lets Close end a blocked Read
+	*mine = os.NewFile(uintptr(pair[0]), "lab end")
+	return append(theirs, os.NewFile(uintptr(pair[1]), "guest end")), nil
 }
 
 func closeAll(files []*os.File) {
@@ -337,6 +360,9 @@ func (g *instance) finish() {
 		}
 	}
 	_ = g.control.Close()
+	if g.wire != nil {
+		g.wire.file.Close()
+	}
 	if closer, ok := g.console.port.(io.Closer); ok {
 		closer.Close()
 	}

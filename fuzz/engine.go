@@ -171,7 +171,7 @@ func runVerify(ctx context.Context, o Options, result *Result) {
 	var lengths []int
 	var accepted, both, memory uint64
 	for ctx.Err() == nil && (o.ProgramsMax == 0 || result.Programs < o.ProgramsMax) {
-		source.ResetSeed(o.Seed + result.Programs*0x9e3779b97f4a7c15)
+		source.ResetSeed(ProgramSeed(o.Seed, result.Programs))
 		outcome := session.One(&source)
 		result.Programs++
 		result.Execs += uint64(outcome.Execs)

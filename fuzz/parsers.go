@@ -25,7 +25,7 @@ func parser(make func(*Source, []byte) []byte, check func([]byte) (accepted bool
 		buffer := [inputBytesMax]byte{}
 		accepted := uint64(0)
 		for ctx.Err() == nil && (o.ProgramsMax == 0 || result.Programs < o.ProgramsMax) {
-			source.ResetSeed(o.Seed + result.Programs*0x9e3779b97f4a7c15)
+			source.ResetSeed(ProgramSeed(o.Seed, result.Programs))
 			input := make(&source, buffer[:0])
 			ok, oracle, detail := guarded(check, input)
 			result.Programs++

@@ -36,12 +36,23 @@ func (s *Source) Uint64() uint64 {
 		s.bytes = s.bytes[1:]
 		return uint64(b)
 	}
-	s.state += 0x9e3779b97f4a7c15
-	z := s.state
+	s.state += splitmixStep
+	return mixed(s.state)
+}
+
+// splitmixStep is what splitmix64 adds to its state for each number.
+const splitmixStep = 0x9e3779b97f4a7c15
+
+func mixed(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
+
+// ProgramSeed is the seed of program index of a run. It is mixed: seeds that
+// lay whole steps apart would give every program the numbers of the one before,
+// but for the first.
+func ProgramSeed(seed, index uint64) uint64 { return mixed(mixed(seed) + index) }
 
 // Below is a number from 0 to n-1.
 func (s *Source) Below(n int) int { return int(s.Uint64() % uint64(n)) }

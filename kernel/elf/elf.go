@@ -34,8 +34,9 @@ const (
 type Program struct {
 	Section      string
 	Name         string
-	Offset       uint64 // in the section
-	Instructions []bpf.Instruction
+	Offset       uint64            // in the section
+	Instructions []bpf.Instruction // every jump forward, where that can be
+	Written      []bpf.Instruction // as the object has it
 }
 
 // PlaceError says where in the object something is wrong.
@@ -160,7 +161,7 @@ func readSection(file *elf.File, index int, symbols []elf.Symbol, fileBytes uint
 			offset := function.Value + uint64(place.Instruction)*bpf.SlotBytes
 			return nil, at(section.Name, offset, "function %q: instruction %d: %v", function.Name, place.Instruction, code)
 		}
-		programs = append(programs, Program{section.Name, function.Name, function.Value, instructions[:count]})
+		programs = append(programs, Program{section.Name, function.Name, function.Value, straighten(instructions[:count]), instructions[:count]})
 	}
 	return programs, nil
 }

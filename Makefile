@@ -44,7 +44,10 @@ fuzz-short: deps ## every fuzz target for a moment (FUZZ_SECONDS=60 CPU seconds 
 	@mkdir -p images/out/tools && $(GO) build -o images/out/tools/check ./images/check && images/out/tools/check -fuzz-only -fuzz-seconds $${FUZZ_SECONDS:-60}
 
 ##@ Now and then
-.PHONY: capture clean-cache deps-test
+.PHONY: capture clean-cache deps-test oracle
+oracle: lab ## our verifier and interpreter against Linux's, at length: on this machine (root) and in the ARM64 guest
+	$(GO) test -count=1 -timeout 60m -v ./fuzz/linux -programs $${HOST_PROGRAMS:-200000} -seed $${LAB_SEED:-1}
+	ORACLE_PROGRAMS=$${ORACLE_PROGRAMS:-20000} LAB_REQUIRE_GUESTS=1 $(GO) test -count=1 -timeout 60m -v ./suites/oracle
 capture: ## record lab/capture/testdata again from real programs (root, network namespace)
 	@images/install.sh capture
 	$(GO) run ./lab/capture/cmd/capture

@@ -66,6 +66,13 @@ void virtqueue_notify(struct virtqueue *queue)
 	virtio_write32(queue->device, VIRTIO_QUEUE_NOTIFY, queue->index);
 }
 
+void virtqueue_interrupts(struct virtqueue *queue, bool wanted)
+{
+	enum { NO_INTERRUPT = 1 };
+	__atomic_store_n(&queue->available.flags, wanted ? 0 : NO_INTERRUPT, __ATOMIC_RELAXED);
+	smp_mb();
+}
+
 int virtqueue_take(struct virtqueue *queue, uint32_t *bytes)
 {
 	for (unsigned looked = 0; looked < VIRTQUEUE_BUFFERS; looked++) {

@@ -66,6 +66,12 @@ void virtqueue_submit(struct virtqueue *queue, unsigned buffer, uint32_t bytes);
 void virtqueue_notify(struct virtqueue *queue);
 
 /*
+ * Asks the device for interrupts, or not to send any: a hint (section 2.7.7).
+ * After switching them on the queue must be looked at once.
+ */
+void virtqueue_interrupts(struct virtqueue *queue, bool wanted);
+
+/*
  * Takes back one buffer the device has finished with: its number, and in
  * *bytes how much it wrote (at most VIRTQUEUE_BUFFER_BYTES). -1 if none. At
  * most VIRTQUEUE_BUFFERS used entries are looked at, whatever the index says.

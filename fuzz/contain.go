@@ -49,7 +49,7 @@ func (c *Checker) contains(state *verify.State, slot int, m *interp.Reference) *
 		if c.live.slots[slot]>>index&1 == 0 {
 			continue
 		}
-		written, spill := state.StackWritten(index)
+		written, spill, spillBytes := state.StackWritten(index)
 		value, concrete := stackSlot(m, index)
 		if written&^concrete != 0 {
 			return &missing{"unwritten stack slot", index, uint64(concrete)}
@@ -57,6 +57,7 @@ func (c *Checker) contains(state *verify.State, slot int, m *interp.Reference) *
 		if spill == nil {
 			continue
 		}
+		value &= ^uint64(0) >> (64 - 8*spillBytes)
 		if !holds(spill, value, m) {
 			return &missing{"stack slot", index, value}
 		}

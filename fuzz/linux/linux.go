@@ -168,7 +168,8 @@ func onlyXDP(program []bpf.Instruction) {
 
 // level replaces what Linux knows less about than we do by something both know
 // alike: the results of division, modulo, byte swaps, negation, sign-extending
-// moves and shifts by a register, bit tests, and a register compared with itself.
+// moves and shifts by a register, bit tests, bytes from the middle of a spilled
+// number, and a register compared with itself.
 func level(program []bpf.Instruction) {
 	for index := 0; index < len(program); index++ {
 		instruction := &program[index]
@@ -189,6 +190,12 @@ func level(program []bpf.Instruction) {
 				if instruction.FromRegister() {
 					*instruction = alone
 				}
+			}
+		case bpf.ClassLDX:
+			isStack := instruction.Source() == bpf.FramePointer || instruction.Source() == 9
+			if isStack && bpf.SizeBytes(instruction.Opcode) < 8 && instruction.Offset%8 != 0 {
+				*instruction = alone
+				instruction.Opcode = bpf.OpcodeMove
 			}
 		case bpf.ClassJMP, bpf.ClassJMP32:
 			if instruction.IsConditional() && instruction.FromRegister() && instruction.Source() == instruction.Destination() {

@@ -144,6 +144,9 @@ var Mutants = []Mutant{
 	{"a narrow fill keeps the whole number's low byte only", func() {
 		rules.fillNarrow = func(spilled *Scalar, size int) Scalar { return andScalar(*spilled, constantScalar(0xff)) }
 	}},
+	{"a narrow store keeps the whole number", func() {
+		rules.spillNarrow = func(value Scalar, size int) Scalar { return value }
+	}},
 	{"a moved packet pointer keeps its range", func() { rules.freshID = false }},
 	{"arithmetic keeps the link to a copy (stale facts, PREVAIL 2026)", func() { rules.unlinks = false }},
 }

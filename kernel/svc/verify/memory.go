@@ -130,7 +130,7 @@ func (w *Workspace) loadStack(instruction bpf.Instruction, base, destination *Re
 		return true
 	}
 	spilled := &w.current.spills[entry.spill]
-	if size == 8 {
+	if size == int(entry.spillBytes) && first == 0 && !signed {
 		*destination = *spilled
 		return true
 	}
@@ -138,8 +138,10 @@ func (w *Workspace) loadStack(instruction bpf.Instruction, base, destination *Re
 		return w.refuse(abi.ErrLeak, int(instruction.Source()), 8, uint64(size))
 	}
 	value := unknownScalar
-	if first == 0 {
+	if first == 0 && size <= int(entry.spillBytes) {
 		value = rules.fillNarrow(&spilled.Scalar, size)
+	} else if first+size <= int(entry.spillBytes) {
+		value = rshScalar(spilled.Scalar, constantScalar(uint64(8*first)))
 	}
 	*destination = numberRegister(loaded(value, size, signed))
 	return true
@@ -147,6 +149,9 @@ func (w *Workspace) loadStack(instruction bpf.Instruction, base, destination *Re
 
 // fillNarrow is what the lowest bytes of a spilled number are; loaded cuts them.
 func fillNarrow(spilled *Scalar, size int) Scalar { return *spilled }
+
+// spillNarrow is what the lowest bytes of a slot hold after a number was stored there.
+func spillNarrow(value Scalar, size int) Scalar { return loaded(value, size, false) }
 
 func (w *Workspace) store(instruction bpf.Instruction) bool {
 	base := w.readable(instruction.Destination())
@@ -186,7 +191,7 @@ func (w *Workspace) storeStack(instruction bpf.Instruction, base, value *Registe
 		if value.Kind == KindScalar && !value.Scalar.IsConstant() && value.ID == 0 {
 			value.ID = w.newID() // the register and its spill stay one number
 		}
-		if !w.current.keepSpill(entry, value) && value.Kind != KindScalar {
+		if !w.current.keepSpill(entry, value, size) && value.Kind != KindScalar {
 			return w.refuse(abi.ErrComplexity, int(instruction.Source()), spillMax, spillMax)
 		}
 		return true
@@ -194,10 +199,15 @@ func (w *Workspace) storeStack(instruction bpf.Instruction, base, value *Registe
 	if value.Kind != KindScalar {
 		return w.refuse(abi.ErrLeak, int(instruction.Source()), 8, uint64(size))
 	}
-	if entry.spill != noSpill && w.current.spills[entry.spill].Kind != KindScalar {
+	if entry.spill != noSpill && w.current.spills[entry.spill].Kind != KindScalar && w.Rules != RulesLenient {
 		return w.refuse(abi.ErrStackAccess, int(instruction.Destination()), 8, uint64(size))
 	}
 	w.current.forgetSpill(entry)
+	if first == 0 { // the lowest bytes are what is read back as a number
+		w.narrow = numberRegister(rules.spillNarrow(value.Scalar, size))
+		w.current.keepSpill(entry, &w.narrow, size)
+		return true
+	}
 	entry.written |= bytesMask(first, size)
 	return true
 }

@@ -38,8 +38,9 @@ const (
 
 // stackSlot is 8 bytes of the frame. Slot 0 is the highest: [r10-8, r10).
 type stackSlot struct {
-	written uint8 // bit i: byte i of the slot was written
-	spill   uint8 // index into State.spills, or noSpill
+	written    uint8 // bit i: byte i of the slot was written
+	spill      uint8 // index into State.spills, or noSpill
+	spillBytes uint8 // how many of the lowest bytes hold it: 8, or fewer for a number
 }
 
 // State is what is known before an instruction, on one path.
@@ -55,16 +56,16 @@ type State struct {
 func (s *State) Register(number int) *Register { return &s.registers[number] }
 
 // StackWritten returns a bit for each byte of slot (0 is [r10-8, r10)) that
-// was written, and the register spilled there or nil.
-func (s *State) StackWritten(slot int) (written uint8, spill *Register) {
+// was written, and the register spilled into its lowest bytes or nil.
+func (s *State) StackWritten(slot int) (written uint8, spill *Register, spillBytes int) {
 	if slot >= int(s.depth) {
-		return 0, nil
+		return 0, nil, 0
 	}
 	entry := s.stack[slot]
-	if entry.spill != noSpill && entry.written == 0xff {
+	if entry.spill != noSpill {
 		spill = &s.spills[entry.spill]
 	}
-	return entry.written, spill
+	return entry.written, spill, int(entry.spillBytes)
 }
 
 // CopyFrom copies only what is in use: a state is 2.5 KB, most of it stack.
@@ -97,15 +98,16 @@ func (s *State) forgetSpill(slot *stackSlot) {
 	}
 }
 
-// keepSpill records a register in a slot; false if the state can hold no more.
-func (s *State) keepSpill(slot *stackSlot, register *Register) bool {
+// keepSpill records a register in the lowest bytes of a slot; false if the
+// state can hold no more.
+func (s *State) keepSpill(slot *stackSlot, register *Register, bytes int) bool {
 	s.forgetSpill(slot)
-	slot.written = 0xff
+	slot.written |= bytesMask(0, bytes)
 	for index := 0; index < spillMax; index++ {
 		if s.spillUsed>>index&1 == 0 {
 			s.spillUsed |= 1 << index
 			s.spills[index] = *register
-			slot.spill = uint8(index)
+			slot.spill, slot.spillBytes = uint8(index), uint8(bytes)
 			return true
 		}
 	}
@@ -196,7 +198,7 @@ func (s *State) includes(newer *State, ids *idMap) bool {
 			}
 			continue
 		}
-		if is.spill == noSpill || !s.spills[was.spill].includes(&newer.spills[is.spill], ids) {
+		if is.spill == noSpill || is.spillBytes != was.spillBytes || !s.spills[was.spill].includes(&newer.spills[is.spill], ids) {
 			return false
 		}
 	}

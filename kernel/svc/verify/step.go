@@ -117,6 +117,10 @@ func (w *Workspace) unary(instruction bpf.Instruction, is32 bool) bool {
 	if r == nil {
 		return false
 	}
+	if r.Kind != KindScalar && w.Rules == RulesLenient {
+		*r = numberRegister(unknownScalar)
+		return true
+	}
 	if r.Kind != KindScalar {
 		return w.refuse(abi.ErrPointerMath, int(instruction.Destination()), uint64(KindScalar), uint64(r.Kind))
 	}
@@ -143,8 +147,12 @@ func (w *Workspace) move(instruction bpf.Instruction, destination, from *Registe
 			*destination = *from
 			return true
 		}
-		if w.Rules == RulesLenient && instruction.Offset == 0 {
-			*destination = numberRegister(low32(unknownScalar))
+		if w.Rules == RulesLenient {
+			value := unknownScalar
+			if is32 {
+				value = low32(value)
+			}
+			*destination = numberRegister(value)
 			return true
 		}
 		return w.refuse(abi.ErrLeak, int(instruction.Source()), uint64(KindScalar), uint64(from.Kind))
@@ -179,6 +187,10 @@ func (w *Workspace) newID() uint32 {
 func (w *Workspace) pointerArithmetic(instruction bpf.Instruction, destination, second *Register, is32 bool) bool {
 	operation := instruction.Operation()
 	number := instruction.Destination()
+	if is32 && operation == bpf.OperationSub && w.Rules == RulesLenient {
+		*destination = numberRegister(low32(unknownScalar)) // half an address
+		return true
+	}
 	if is32 || operation != bpf.OperationAdd && operation != bpf.OperationSub {
 		return w.refuse(abi.ErrPointerMath, int(number), uint64(KindScalar), uint64(destination.Kind))
 	}

@@ -87,7 +87,7 @@ type Workspace struct {
 	ids     idMap
 
 	// Scratch that is handed on by pointer; as locals it would need a heap.
-	immediate             Register
+	immediate, narrow     Register
 	takenLeft, takenRight Scalar
 	elseLeft, elseRight   Scalar
 
@@ -230,6 +230,7 @@ type ruleTable struct {
 	packetAccess func(r *Register, offset, size int64) bool
 	packetRange  func(r *Register, open bool) (bytes uint16, learnt bool)
 	fillNarrow   func(spilled *Scalar, size int) Scalar
+	spillNarrow  func(value Scalar, size int) Scalar
 	arithmetic32 func(operation uint8, signed bool, a, b Scalar) Scalar
 	freshID      bool // a variable offset makes a new packet base
 	unlinks      bool // arithmetic on a linked number ends the link
@@ -241,6 +242,7 @@ var rules = ruleTable{
 	packetAccess: packetAccess,
 	packetRange:  packetRange,
 	fillNarrow:   fillNarrow,
+	spillNarrow:  spillNarrow,
 	arithmetic32: arithmetic32,
 	freshID:      true,
 	unlinks:      true,

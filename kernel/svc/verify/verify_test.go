@@ -90,6 +90,15 @@ var verdicts = []struct {
 	{"spilled pointer comes back", header + "*(u64 *)(r10 - 8) = r2\nr2 = *(u64 *)(r10 - 8)\nr4 = r2\nr4 += 1\nif r4 > r3 goto out\nr5 = *(u8 *)(r2 + 0)" + footer, abi.OK, -1},
 	{"range reaches a spill", header + "*(u64 *)(r10 - 8) = r2\nr4 = r2\nr4 += 1\nif r4 > r3 goto out\nr6 = *(u64 *)(r10 - 8)\nr5 = *(u8 *)(r6 + 0)" + footer, abi.OK, -1},
 	{"half a spilled pointer", "*(u64 *)(r10 - 8) = r1\nr0 = *(u32 *)(r10 - 8)\nexit", abi.ErrLeak, 1},
+	{"a narrow store is read back as the number", "r2 = 3\n*(u32 *)(r10 - 8) = r2\nr0 = *(u32 *)(r10 - 8)\nexit", abi.OK, -1},
+	{"and as its lowest byte", "r2 = 0x101\n*(u32 *)(r10 - 8) = r2\nr0 = *(u8 *)(r10 - 8)\nexit", abi.OK, -1},
+	{"a byte from the middle of a number", "r2 = 0x100\n*(u64 *)(r10 - 8) = r2\nr0 = *(u8 *)(r10 - 7)\nexit", abi.OK, -1},
+	{"a narrow store cuts the number", "r2 = 0x105\n*(u8 *)(r10 - 8) = r2\nr0 = *(u8 *)(r10 - 8)\nexit", abi.ErrReturnValue, 3},
+	{"a sign comes back with the width", "r2 = -1\n*(u32 *)(r10 - 8) = r2\nr0 = *(s32 *)(r10 - 8)\nr0 &= 3\nexit", abi.OK, -1},
+	{"more than the narrow store is unknown", "*(u64 *)(r10 - 8) = 1\n*(u32 *)(r10 - 8) = 1\nr0 = *(u64 *)(r10 - 8)\nexit", abi.ErrReturnValue, 3},
+	{"a later store beside it makes it plain bytes", "*(u64 *)(r10 - 8) = 1\n*(u8 *)(r10 - 5) = 7\nr0 = *(u32 *)(r10 - 8)\nexit", abi.ErrReturnValue, 3},
+	{"a bound on the register before the narrow store", "r2 = *(u32 *)(r1 + 12)\nif r2 > 4 goto out\n*(u16 *)(r10 - 8) = r2\nr0 = *(u16 *)(r10 - 8)\nexit\nout: r0 = 2\nexit", abi.OK, -1},
+	{"part of a spilled pointer overwritten", "*(u64 *)(r10 - 8) = r1\n*(u32 *)(r10 - 8) = 1\nr0 = 2\nexit", abi.ErrStackAccess, 1},
 	{"misaligned stack", "*(u64 *)(r10 - 12) = 1\nr0 = 2\nexit", abi.ErrMisaligned, 0},
 	{"pointer to stack out of frame", "r2 = r10\nr2 += 8\n*(u64 *)(r2 - 8) = 1\nr0 = 2\nexit", abi.ErrStackAccess, 2},
 	{"return a pointer", "r0 = r1\nexit", abi.ErrLeak, 1},
@@ -149,6 +158,10 @@ func TestLenient(t *testing.T) {
 		header + "r3 -= r2\nr0 = 2\nexit",
 		"if r1 == 0 goto +1\nr0 = 2\nr0 = 2\nexit",
 		"w2 = w1\nr0 = 2\nexit",
+		"r2 = (s8)r1\nr0 = 2\nexit",
+		"w1 -= w10\nr0 = 2\nexit",
+		"r1 = -r1\nr0 = 2\nexit",
+		"*(u64 *)(r10 - 8) = r1\n*(u32 *)(r10 - 8) = 1\nr0 = *(u64 *)(r10 - 8)\nexit",
 	} {
 		if _, fault := Check(analyzed(t, text, bpf.TypeXDP), w); fault.Code != abi.OK {
 			t.Errorf("code %d at %d in\n%s", fault.Code, fault.Instruction, text)

@@ -162,6 +162,45 @@ func TestPlant(t *testing.T) {
 	}
 }
 
+// TestArmedServices: an armed service panics as often as asked, on its CPU
+// only, and each reset counts one.
+func TestArmedServices(t *testing.T) {
+	record(t)
+	svcBoot(4, abi.JobLive, 0, 0, 0, 0)
+	packet, context := make([]byte, 60), abi.NetRXContext{DataEnd: 60}
+	panics := func(call func()) (panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		call()
+		return false
+	}
+	for _, c := range []struct {
+		name    string
+		kind    uint64
+		service uint64
+		call    func()
+	}{
+		{"net.rx", abi.PlantNetRXPanic, serviceNetRX, func() { svcNetRX(1, 3, &context, &packet[0], 60, 0) }},
+		{"pump", abi.PlantPumpPanic, servicePipeline, func() { svcPump(1, 0, 0, 0, 0, 0) }},
+	} {
+		const times = 3
+		if got := svcPlant(c.kind, times, 1, 0, 0, 0); got != answer(abi.OK, 0) {
+			t.Fatalf("%s: %#x", c.name, got)
+		}
+		if panics(func() { svcNetRX(2, 3, &context, &packet[0], 60, 0) }) {
+			t.Errorf("%s: another CPU panicked", c.name)
+		}
+		for n := range times {
+			if !panics(c.call) || !panics(c.call) {
+				t.Errorf("%s: no panic before reset %d", c.name, n)
+			}
+			svcReset(c.service, 1, 0, 0, 0, 0)
+		}
+		if panics(c.call) {
+			t.Errorf("%s: still armed after %d resets", c.name, times)
+		}
+	}
+}
+
 func TestNetRXWithoutProgram(t *testing.T) {
 	record(t)
 	svcBoot(4, abi.JobLive, 0, 0, 0, 0)

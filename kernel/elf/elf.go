@@ -79,6 +79,13 @@ func Read(object []byte) (programs []Program, err error) {
 	if len(object) > objectBytesMax {
 		return nil, whole("%d bytes, at most %d are read", len(object), objectBytesMax)
 	}
+	// Said first: read in the wrong byte order, all that follows is nonsense.
+	if bytes.HasPrefix(object, []byte(elf.ELFMAG)) && len(object) > elf.EI_DATA {
+		class, order := elf.Class(object[elf.EI_CLASS]), elf.Data(object[elf.EI_DATA])
+		if class != elf.ELFCLASS64 || order != elf.ELFDATA2LSB {
+			return nil, whole("%v %v, want 64-bit little-endian", class, order)
+		}
+	}
 	// The standard library's reader is meant for files a compiler made: should
 	// a hostile one make it panic, that too is a refusal.
 	defer func() {
@@ -87,11 +94,11 @@ func Read(object []byte) (programs []Program, err error) {
 		}
 	}()
 	file, err := elf.NewFile(bytes.NewReader(object))
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, whole("its %d bytes end before its headers do: it is cut short, or no ELF object", len(object))
+	}
 	if err != nil {
 		return nil, whole("%v", err)
-	}
-	if file.Class != elf.ELFCLASS64 || file.Data != elf.ELFDATA2LSB {
-		return nil, whole("%v %v, want 64-bit little-endian", file.Class, file.Data)
 	}
 	if file.Machine != elf.EM_BPF || file.Type != elf.ET_REL {
 		return nil, whole("machine %v, type %v; want a relocatable EM_BPF object", file.Machine, file.Type)

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/kingly-os/go-kernel/kernel/abi"
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
@@ -34,6 +36,9 @@ func readInput(e *env, path string) ([]byte, error) {
 		from = file
 	}
 	data, err := io.ReadAll(io.LimitReader(from, programFileBytesMax+1))
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, usage("%s is a folder: give a file", inputName(path))
+	}
 	if err != nil {
 		return nil, infra("reading %s: %w", inputName(path), err)
 	}

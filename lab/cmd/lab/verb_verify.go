@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,15 @@ func (v *verifyVerb) Run(e *env) error {
 	refused := 0
 	for _, path := range v.Files {
 		programs, err := v.programs(e, path)
+		var broken *verdictError
+		if errors.As(err, &broken) && broken.code == exitFail {
+			// A file that is no program is refused like a program that is not safe.
+			fmt.Fprintf(e.stderr, "lab: %v\n", err)
+			rows = append(rows, verifyRow{Object: inputName(path), Error: &verifyError{
+				Code: abi.ErrBadValue.String(), Insn: -1, Register: -1, Text: err.Error()}})
+			refused++
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -84,8 +94,7 @@ func (v *verifyVerb) Run(e *env) error {
 	return nil
 }
 
-// programs reads a file. A broken file is a failure of its own; the type of
-// each program is settled here.
+// programs reads a file; the type of each program is settled here.
 func (v *verifyVerb) programs(e *env, path string) ([]judged, error) {
 	data, err := readInput(e, path)
 	if err != nil {

@@ -38,6 +38,12 @@ func TestLinuxAgrees(t *testing.T) {
 	for _, finding := range result.Findings {
 		t.Errorf("seed %d: %s", *seed, finding)
 	}
+	for _, difference := range result.Differences {
+		t.Logf("seed %d: %s", *seed, difference)
+	}
+	if len(result.Differences) > result.DifferencesMax() {
+		t.Errorf("seed %d: %d differences, %d are explained", *seed, len(result.Differences), result.DifferencesMax())
+	}
 	report(t, result)
 	if result.Ours*10 < result.Programs || result.Runs < result.Ours {
 		t.Errorf("%d of %d accepted, %d runs: the comparison says nothing", result.Ours, result.Programs, result.Runs)
@@ -47,8 +53,8 @@ func TestLinuxAgrees(t *testing.T) {
 // report prints the figures, the debts by frequency.
 func report(t *testing.T, result Result) {
 	t.Helper()
-	t.Logf("seed %d: %d programs; accepted: ours strict %d, ours lenient %d, Linux %d; ours alone, by finer operators %d; no verdict %d; runs compared %d; findings %d",
-		*seed, result.Programs, result.Ours, result.Lenient, result.Theirs, result.Finer, result.Abstained, result.Runs, len(result.Findings))
+	t.Logf("seed %d: %d programs; accepted: ours strict %d, ours lenient %d, Linux %d; ours alone, by finer operators %d, otherwise %d; no verdict %d; runs compared %d; findings %d",
+		*seed, result.Programs, result.Ours, result.Lenient, result.Theirs, result.Finer, len(result.Differences), result.Abstained, result.Runs, len(result.Findings))
 	var codes []abi.Code
 	for code := range result.Debt {
 		codes = append(codes, code)

@@ -207,8 +207,9 @@ func (w *Workspace) pointerArithmetic(instruction bpf.Instruction, destination, 
 		}
 		return w.refuse(abi.ErrPointerMath, int(number), uint64(KindScalar), uint64(second.Kind))
 	}
-	if pointer.Kind == KindPacketEnd {
-		return w.refuse(abi.ErrPointerMath, int(number), uint64(KindPacket), uint64(KindPacketEnd))
+	// As Linux, nothing is subtracted from a pointer to the stack.
+	if pointer.Kind == KindPacketEnd || pointer.Kind == KindStack && operation == bpf.OperationSub {
+		return w.refuse(abi.ErrPointerMath, int(number), uint64(KindPacket), uint64(pointer.Kind))
 	}
 	if amount.SMin <= -offsetMax || amount.SMax >= offsetMax {
 		return w.refuse(abi.ErrPointerMath, int(number), offsetMax, uint64(amount.SMax))

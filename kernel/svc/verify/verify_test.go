@@ -101,6 +101,7 @@ var verdicts = []struct {
 	{"part of a spilled pointer overwritten", "*(u64 *)(r10 - 8) = r1\n*(u32 *)(r10 - 8) = 1\nr0 = 2\nexit", abi.ErrStackAccess, 1},
 	{"misaligned stack", "*(u64 *)(r10 - 12) = 1\nr0 = 2\nexit", abi.ErrMisaligned, 0},
 	{"pointer to stack out of frame", "r2 = r10\nr2 += 8\n*(u64 *)(r2 - 8) = 1\nr0 = 2\nexit", abi.ErrStackAccess, 2},
+	{"subtracted from a stack pointer", "r2 = r10\nr2 -= 8\n*(u64 *)(r2 + 0) = 1\nr0 = 2\nexit", abi.ErrPointerMath, 1},
 	{"return a pointer", "r0 = r1\nexit", abi.ErrLeak, 1},
 	{"return too much", "r0 = 5\nexit", abi.ErrReturnValue, 1},
 	{"return unknown", "r0 = *(u32 *)(r1 + 12)\nexit", abi.ErrReturnValue, 1},

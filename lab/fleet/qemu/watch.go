@@ -36,6 +36,7 @@ func (g *instance) watch() {
 	ticker := time.NewTicker(watchPeriod)
 	defer ticker.Stop()
 	w := watcher{guest: g, windowStart: g.started, lastAsked: g.started}
+	ending := false
 	for {
 		select {
 		case <-g.exited:
@@ -48,7 +49,10 @@ func (g *instance) watch() {
 				continue // it is ending
 			}
 			g.noteCPU(used)
-			if cause := w.look(now, used); cause != nil {
+			if cause := w.look(now, used); cause != nil && !ending {
+				// Once: on a busy machine a killed process outlives several
+				// ticks, and asking it again loses the registers it gave.
+				ending = true
 				g.hang(cause)
 			}
 		}

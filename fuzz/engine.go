@@ -28,6 +28,7 @@ type Result struct {
 	Abstained     uint64
 	Refusals      map[string]uint64
 	Findings      []Finding
+	Problem       string // why the target could not run at all, such as a missing tool
 }
 
 // Options of a run: it ends at whichever bound comes first.
@@ -49,6 +50,7 @@ var targets = map[string]target{
 	"decode":   {[]string{OracleRoundTrip, OraclePanic}, parser(decodeInput, oneDecode)},
 	"assemble": {[]string{OracleRoundTrip, OraclePanic}, parser(assembleInput, oneAssemble)},
 	"elf":      {[]string{OraclePanic, OracleRoundTrip}, parser(elfInput, oneELF)},
+	"jit":      {[]string{OracleJIT}, runJIT},
 }
 
 // Targets lists the names.

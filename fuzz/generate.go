@@ -29,7 +29,7 @@ const (
 )
 
 // generateSlotsMax keeps paths few enough for thousands of programs a second.
-const generateSlotsMax = 64
+const generateSlotsMax = 80
 
 // Generate writes a program and returns its length in slots.
 func (g *Generator) Generate(source *Source, out []bpf.Instruction) int {

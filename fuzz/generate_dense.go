@@ -15,6 +15,10 @@ func (g *Generator) GenerateDense(source *Source, out []bpf.Instruction) int {
 		}
 		if source.OneIn(5) {
 			g.emit(bpf.Instruction{Opcode: bpf.ClassLDX | bpf.ModeMEM | bpf.SizeW, Registers: bpf.Registers(register, 1), Offset: contextOffsets[source.Below(4)]})
+		} else if source.OneIn(3) {
+			// a lower half that is zero, for what looks at too little
+			g.emit(bpf.Instruction{Opcode: bpf.OpcodeWideLoad, Registers: register})
+			g.emit(bpf.Instruction{Immediate: int32(source.Number())})
 		} else {
 			g.constant(register)
 		}

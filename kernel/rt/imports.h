@@ -13,6 +13,7 @@ uint64_t rt_cpus(void);
 uint64_t rt_ring_read(uint64_t cpu, uint64_t event);
 uint64_t rt_ring_lost(uint64_t cpu);
 void rt_publish(uint64_t hook, uint64_t index, uint64_t version, uint64_t cpu_mask);
+uint64_t rt_load_code(uint64_t hook, uint64_t index, uint64_t bytes, uint64_t count);
 uint64_t rt_quiescent(uint64_t hook, uint64_t index);
 void rt_hook_stats(uint64_t hook, uint64_t cpu, uint64_t stats);
 void rt_send_frame(uint64_t bytes, uint64_t count);

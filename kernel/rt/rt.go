@@ -25,6 +25,10 @@ type Backend interface {
 	RingRead(cpu int, event *abi.NetRXEvent) bool
 	// RingLost counts the events that found a CPU's ring full.
 	RingLost(cpu int) uint64
+	// LoadCode puts compiled code behind an index, or with none takes it away,
+	// so that the interpreter runs there; false if a CPU is inside the index
+	// or the code does not fit.
+	LoadCode(hook abi.HookID, index int, code []byte) bool
 	// Publish makes a loaded version current on every CPU of the mask. Index
 	// 0 is the built-in default.
 	Publish(hook abi.HookID, index int, version uint32, cpuMask uint32)

@@ -27,6 +27,10 @@ func RingLost(cpu int) uint64                      { return backend.RingLost(cpu
 func SendFrame(frame []byte)                       { backend.SendFrame(frame) }
 func Log(line []byte)                              { backend.Log(line) }
 
+func LoadCode(hook abi.HookID, index int, code []byte) bool {
+	return backend.LoadCode(hook, index, code)
+}
+
 func Publish(hook abi.HookID, index int, version uint32, cpuMask uint32) {
 	backend.Publish(hook, index, version, cpuMask)
 }
@@ -48,6 +52,7 @@ func (absent) Instructions() uint64                       { panic(absentText) }
 func (absent) CPUs() int                                  { panic(absentText) }
 func (absent) RingRead(int, *abi.NetRXEvent) bool         { panic(absentText) }
 func (absent) RingLost(int) uint64                        { panic(absentText) }
+func (absent) LoadCode(abi.HookID, int, []byte) bool      { panic(absentText) }
 func (absent) Publish(abi.HookID, int, uint32, uint32)    { panic(absentText) }
 func (absent) Quiescent(abi.HookID, int) bool             { panic(absentText) }
 func (absent) HookStats(abi.HookID, int, *abi.NetRXStats) { panic(absentText) }

@@ -18,6 +18,7 @@ func (c *counting) RingRead(cpu int, event *abi.NetRXEvent) bool {
 	return true
 }
 func (c *counting) RingLost(cpu int) uint64                            { return uint64(cpu) + 40 }
+func (c *counting) LoadCode(_ abi.HookID, index int, code []byte) bool { return index == len(code) }
 func (c *counting) Publish(abi.HookID, int, uint32, uint32)            { c.published++ }
 func (c *counting) Quiescent(_ abi.HookID, index int) bool             { return index == 2 }
 func (c *counting) HookStats(_ abi.HookID, cpu int, s *abi.NetRXStats) { s.Offered = uint64(cpu) }
@@ -33,7 +34,7 @@ func TestCallsReachTheBackend(t *testing.T) {
 	SendFrame(make([]byte, 9))
 	HookStats(abi.HookNetRX, 5, &stats)
 	if NowNS() != 11 || Instructions() != 22 || CPUs() != 3 || RingLost(2) != 42 || !RingRead(6, &event) ||
-		!Quiescent(abi.HookNetRX, 2) || Quiescent(abi.HookNetRX, 1) || event.CPU != 6 || stats.Offered != 5 ||
+		!LoadCode(abi.HookNetRX, 3, make([]byte, 3)) || LoadCode(abi.HookNetRX, 3, nil) || !Quiescent(abi.HookNetRX, 2) || Quiescent(abi.HookNetRX, 1) || event.CPU != 6 || stats.Offered != 5 ||
 		c.published != 1 || c.frames != 9 {
 		t.Errorf("a call went astray: %+v %+v %+v", c, event.CPU, stats.Offered)
 	}

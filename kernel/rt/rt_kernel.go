@@ -24,6 +24,10 @@ func importRingRead(cpu uint64, event *abi.NetRXEvent) uint64
 //export rt_ring_lost
 func importRingLost(cpu uint64) uint64
 
+//go:noescape
+//export rt_load_code
+func importLoadCode(hook, index uint64, code *byte, count uint64) uint64
+
 //export rt_publish
 func importPublish(hook, index, version, cpuMask uint64)
 
@@ -53,6 +57,14 @@ func RingRead(cpu int, event *abi.NetRXEvent) bool {
 }
 
 func RingLost(cpu int) uint64 { return importRingLost(uint64(cpu)) }
+
+func LoadCode(hook abi.HookID, index int, code []byte) bool {
+	var first *byte
+	if len(code) != 0 {
+		first = &code[0]
+	}
+	return importLoadCode(uint64(hook), uint64(index), first, uint64(len(code))) != 0
+}
 
 func Publish(hook abi.HookID, index int, version uint32, cpuMask uint32) {
 	importPublish(uint64(hook), uint64(index), uint64(version), uint64(cpuMask))

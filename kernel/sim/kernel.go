@@ -142,6 +142,16 @@ func (k *Kernel) RingRead(cpu int, event *abi.NetRXEvent) bool {
 	return true
 }
 
+// LoadCode keeps no code: packets are decided by the interpreter here. That
+// nobody is inside the index holds for both.
+func (k *Kernel) LoadCode(hook abi.HookID, index int, code []byte) bool {
+	if hook != abi.HookNetRX || index <= 0 || index >= deploy.Versions || !k.Quiescent(hook, index) {
+		k.broken("code of %d bytes for hook %d index %d, which is in use", len(code), hook, index)
+		return false
+	}
+	return true
+}
+
 func (k *Kernel) Publish(hook abi.HookID, index int, version uint32, cpuMask uint32) {
 	all := uint32(1)<<len(k.cpus) - 1
 	if hook != abi.HookNetRX || index < 0 || index >= deploy.Versions || cpuMask == 0 || cpuMask&^all != 0 {

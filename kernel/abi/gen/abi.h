@@ -634,6 +634,7 @@ _Static_assert(offsetof(struct abi_trace_packet, flow) == 4, "offset");
  * 	analyze    instructions, longest path, stack bytes, blocks
  * 	verify     states explored, instructions processed, register, wanted, found
  * 	dry run    baseline insn, candidate insn, wanted lost, replayed, running insn, index
+ * 	load       index, candidate insn, baseline insn, bytes of compiled code (0: interpreted, Code says why)
  * 	deploy     CPU mask, previous version, swap cost insn
  * 	monitor    events, errors, audited, audited and wanted, mean cost, budget
  * 	fault      service, exception link register, exception syndrome, resets so far */

@@ -7,6 +7,7 @@
 //   image rodata               read-only
 //   image data, bss            writable
 //   stacks                     writable, guard pages absent
+//   compiled programs          writable, or read-only and executable
 //   all other memory           writable
 //   devices, on request        writable, uncached
 
@@ -48,6 +49,7 @@
 typedef uint64_t table[ENTRIES];
 
 extern uint8_t image_start[], text_end[], rodata_end[], stacks_end[], image_end[];
+extern uint8_t code_pages[], code_pages_end[];
 
 static table tables[TABLES_MAX] __attribute__((aligned(4096)));
 static unsigned tables_used;
@@ -160,6 +162,55 @@ void *mmio_map(uint64_t physical, uint64_t bytes)
 	return phys_to_virt(physical);
 }
 
+// Give pages of the code pool other rights. Only rights change, so no
+// break-before-make is needed (Arm ARM D8.14.1); when this returns, no CPU
+// translates by the old entries.
+static void set_rights(const uint8_t *pages, uint64_t bytes, uint64_t rights)
+{
+	uint64_t state = spin_lock_irqsave(&tables_lock);
+
+	if (pages < code_pages || pages + bytes > code_pages_end) {
+		panic("mmu: %p is not in the code pool", (const void *)pages);
+	}
+	for (uint64_t at = 0; at < bytes; at += PAGE_BYTES) {
+		uint64_t *entry = mmu_leaf(pages + at);
+		__atomic_store_n(entry, virt_to_phys(pages + at) | rights | ENTRY_TABLE, __ATOMIC_RELAXED);
+	}
+	__asm__ volatile("dsb ishst" ::: "memory");
+	for (uint64_t at = 0; at < bytes; at += PAGE_BYTES) {
+		// VA[55:12], every ASID, every CPU of the inner shareable domain
+		uint64_t operand = (uint64_t)(pages + at) >> 12 & ((1ull << 44) - 1);
+		__asm__ volatile("tlbi vaae1is, %0" ::"r"(operand) : "memory");
+	}
+	__asm__ volatile("dsb ish\n\tisb" ::: "memory");
+	spin_unlock_irqrestore(&tables_lock, state);
+}
+
+void mmu_make_data(const uint8_t *pages, uint64_t bytes)
+{
+	set_rights(pages, bytes, RIGHTS_DATA);
+}
+
+// The sequence of Arm ARM B2.4.4: what was written is cleaned to the point of
+// unification, then instruction caches forget what they had. The instruction
+// synchronization on other CPUs is code_synchronize's.
+void mmu_make_code(const uint8_t *pages, uint64_t bytes)
+{
+	uint64_t types;
+
+	__asm__ volatile("mrs %0, ctr_el0" : "=r"(types));
+	uint64_t data_line = 4ull << (types >> 16 & 15), instruction_line = 4ull << (types & 15);
+	for (uint64_t at = 0; at < bytes; at += data_line) {
+		__asm__ volatile("dc cvau, %0" ::"r"(pages + at) : "memory");
+	}
+	__asm__ volatile("dsb ish" ::: "memory");
+	set_rights(pages, bytes, RIGHTS_TEXT);
+	for (uint64_t at = 0; at < bytes; at += instruction_line) {
+		__asm__ volatile("ic ivau, %0" ::"r"(pages + at) : "memory");
+	}
+	__asm__ volatile("dsb ish\n\tisb" ::: "memory");
+}
+
 // Count one leaf; false if it is writable and executable.
 static bool census(uint64_t entry, unsigned level)
 {
@@ -234,7 +285,9 @@ void mmu_init(void)
 	map_image(text_end, rodata_end, RIGHTS_RODATA);
 	map_image(rodata_end, stack_slots, RIGHTS_DATA);
 	map_stacks();
-	map_image(stacks_end, image_end, RIGHTS_DATA);
+	map_image(stacks_end, code_pages, RIGHTS_DATA);
+	map_image(code_pages, code_pages_end, RIGHTS_DATA); // by itself: in pages
+	map_image(code_pages_end, image_end, RIGHTS_DATA);
 	map(virt_to_phys(image_end), memory_end - virt_to_phys(image_end), RIGHTS_DATA);
 	mmio_map(board.uart_physical, PAGE_BYTES); // the log is on it already
 	kernel_root_physical = virt_to_phys(tables[0]);

@@ -21,6 +21,11 @@ bool mmu_verify_wxorx(void);
 uint64_t *mmu_leaf(const void *address);
 #define MMU_NO_EXECUTE (1ull << 53)
 
+// Pages of the code pool: writable and not executable, or executable and not
+// writable, with the caches told. No CPU may be running in them.
+void mmu_make_data(const uint8_t *pages, uint64_t bytes);
+void mmu_make_code(const uint8_t *pages, uint64_t bytes);
+
 // Set by mmu_init when the walk found no such page.
 extern bool mmu_wxorx_verified;
 

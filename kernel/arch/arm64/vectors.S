@@ -39,6 +39,29 @@
 	stp x22, x23, [sp, #FRAME_PC]
 .endm
 
+// All but sp, which the caller knows how to find.
+.macro restore_frame
+	ldp x22, x23, [sp, #FRAME_PC]
+	msr elr_el1, x22
+	msr spsr_el1, x23
+	ldp x0, x1, [sp, #0]
+	ldp x2, x3, [sp, #16]
+	ldp x4, x5, [sp, #32]
+	ldp x6, x7, [sp, #48]
+	ldp x8, x9, [sp, #64]
+	ldp x10, x11, [sp, #80]
+	ldp x12, x13, [sp, #96]
+	ldp x14, x15, [sp, #112]
+	ldp x16, x17, [sp, #128]
+	ldp x18, x19, [sp, #144]
+	ldp x20, x21, [sp, #160]
+	ldp x22, x23, [sp, #176]
+	ldp x24, x25, [sp, #192]
+	ldp x26, x27, [sp, #208]
+	ldp x28, x29, [sp, #224]
+	ldr x30, [sp, #240]
+.endm
+
 // A frame record that continues the interrupted function's chain, so that a
 // back trace from a handler shows what it interrupted.
 .macro link_frame
@@ -85,25 +108,7 @@ interrupt_entry:
 	add x0, sp, #16
 	bl trap_interrupt
 	add sp, sp, #16
-	ldp x22, x23, [sp, #FRAME_PC]
-	msr elr_el1, x22
-	msr spsr_el1, x23
-	ldp x0, x1, [sp, #0]
-	ldp x2, x3, [sp, #16]
-	ldp x4, x5, [sp, #32]
-	ldp x6, x7, [sp, #48]
-	ldp x8, x9, [sp, #64]
-	ldp x10, x11, [sp, #80]
-	ldp x12, x13, [sp, #96]
-	ldp x14, x15, [sp, #112]
-	ldp x16, x17, [sp, #128]
-	ldp x18, x19, [sp, #144]
-	ldp x20, x21, [sp, #160]
-	ldp x22, x23, [sp, #176]
-	ldp x24, x25, [sp, #192]
-	ldp x26, x27, [sp, #208]
-	ldp x28, x29, [sp, #224]
-	ldr x30, [sp, #240]
+	restore_frame
 	add sp, sp, #FRAME_BYTES
 	eret
 
@@ -117,9 +122,14 @@ fault:
 	stp x2, x3, [sp, #FRAME_SYNDROME]
 	link_frame
 	add x0, sp, #16
-	// Returns the guard to unwind to; a fault without one never returns.
+	// Returns the guard to unwind to, or NULL after a fault of compiled code
+	// whose frame now leads to code_return; any other never returns.
 	bl trap_fault
-	b guard_unwind
+	cbnz x0, guard_unwind
+	add sp, sp, #16
+	restore_frame
+	mov sp, x29 // also when the frame was on the exception stack
+	eret
 
 unexpected_entry:
 	entry 0

@@ -28,6 +28,7 @@
 #include "core/hook/hook.h"
 
 #include "arch/arm64/arch.h"
+#include "core/code/code.h"
 #include "core/hook/internal.h"
 #include "core/hook/path.h"
 #include "core/lib/string.h"
@@ -53,6 +54,11 @@ struct hook_cpu hook_cpus[ABI_CPU_MAX];
 static struct spinlock publish_lock = SPINLOCK_INITIAL;
 static uint32_t main_index; // of the last publish to all CPUs
 
+// Compiled code of each index, NULL where the interpreter runs. Written only
+// while the index is quiescent; W1 and R2 order it like the version's storage.
+static code_function compiled[HOOK_VERSIONS];
+_Static_assert((int)CODE_SLOTS == (int)HOOK_VERSIONS, "code pages for each index");
+
 static uint64_t slot_word(uint32_t index, uint32_t version, bool canary)
 {
 	return (uint64_t)version << 32 | (canary ? SLOT_CANARY : 0) | index;
@@ -74,25 +80,45 @@ bool hook_init_cpu(uint32_t cpu)
 	return ring_init(&self->ring) && flow_init(&self->flows);
 }
 
-// Whatever goes wrong inside, the built-in default decides.
-static uint32_t ask_program(uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context,
-			    const uint8_t *packet, uint32_t bytes, uint8_t *flags)
+static uint32_t interpret(uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context,
+			  const uint8_t *packet, uint32_t bytes)
 {
 	const uint64_t arguments[6] = {cpu, SLOT_INDEX(slot), (uintptr_t)context, (uintptr_t)packet, bytes, 0};
 	uint64_t result = 0;
+
+	if (guard_call(svc_net_rx, arguments, &result, SERVICE_NET_RX) != 0) {
+		return ABI_NET_RX_ABORTED;
+	}
+	return (uint32_t)result;
+}
+
+// Whatever goes wrong inside, the built-in default decides.
+static uint32_t ask_program(struct hook_cpu *self, uint32_t cpu, uint64_t slot,
+			    const struct abi_net_rx_context *context, const uint8_t *packet, uint32_t bytes,
+			    uint8_t *flags)
+{
+	code_function code = compiled[SLOT_INDEX(slot)];
 	uint32_t action;
 
 	*flags = (slot & SLOT_CANARY) ? ABI_EVENT_CANARY : 0;
-	if (guard_call(svc_net_rx, arguments, &result, SERVICE_NET_RX) != 0) {
-		*flags |= ABI_EVENT_ERROR;
-		return ABI_NET_RX_PASS;
+	if (code == 0) {
+		action = interpret(cpu, slot, context, packet, bytes);
+	} else {
+		if (self->synchronized != slot) { // versions are never given twice
+			code_synchronize();
+			self->synchronized = slot;
+		}
+		action = (uint32_t)code_call(context, packet, bytes, code);
 	}
-	action = (uint32_t)result;
 	if (action == ABI_NET_RX_DROP || action == ABI_NET_RX_PASS || action == ABI_NET_RX_REDIRECT) {
 		*flags |= ABI_EVENT_PROGRAM_RAN;
 		return action;
 	}
-	// SVC_NET_RX_ERROR, ABORTED, TX (reserved), or out of the action's range.
+	// SVC_NET_RX_ERROR, ABORTED, TX (reserved), or out of the action's range;
+	// or a fault of compiled code, which is reported here.
+	if (code != 0) {
+		code_contain();
+	}
 	*flags |= ABI_EVENT_ERROR;
 	return ABI_NET_RX_PASS;
 }
@@ -128,7 +154,7 @@ uint32_t hook_net_rx(struct abi_net_rx_context *context, const uint8_t *packet, 
 	decision->slot_version = SLOT_VERSION(slot);
 	decision->action = ABI_NET_RX_PASS;
 	if (SLOT_INDEX(slot) != 0) { // R3
-		decision->action = ask_program(cpu, slot, context, packet, bytes, &decision->flags);
+		decision->action = ask_program(self, cpu, slot, context, packet, bytes, &decision->flags);
 	}
 	store_release(&self->left, entry); // R4
 
@@ -249,6 +275,20 @@ bool hook_quiescent(uint32_t hook, uint32_t version_index)
 	}
 	spin_unlock_irqrestore(&publish_lock, state);
 	return quiescent;
+}
+
+bool hook_load_code(uint32_t hook, uint32_t version_index, const uint8_t *bytes, uint32_t count)
+{
+	if (!hook_quiescent(hook, version_index)) {
+		return false;
+	}
+	compiled[version_index] = 0;
+	if (count == 0) {
+		code_drop(version_index);
+		return true;
+	}
+	compiled[version_index] = code_load(version_index, bytes, count);
+	return compiled[version_index] != 0;
 }
 
 uint32_t hook_current(uint32_t cpu, uint32_t *version)

@@ -52,6 +52,11 @@ void hook_net_rx_done(const struct abi_net_rx_context *context, const uint8_t *p
 // A packet that another CPU judged and steered here has ended.
 void hook_net_rx_steered_done(uint8_t outcome, uint64_t cost_insn);
 
+// Puts compiled code behind an index, or with no bytes takes it away: the
+// interpreter then runs. False when a CPU is inside the index or the code does
+// not fit; then nothing changed.
+bool hook_load_code(uint32_t hook, uint32_t version_index, const uint8_t *bytes, uint32_t count);
+
 // Makes `version_index` current on every CPU of the mask. Publishing a
 // version to a proper subset of the CPUs marks it canary there.
 void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version, uint32_t cpu_mask);

@@ -38,6 +38,11 @@ void rt_publish(uint64_t hook, uint64_t index, uint64_t version, uint64_t cpu_ma
 	hook_publish((uint32_t)hook, (uint32_t)index, (uint32_t)version, (uint32_t)cpu_mask);
 }
 
+uint64_t rt_load_code(uint64_t hook, uint64_t index, uint64_t bytes, uint64_t count)
+{
+	return hook_load_code((uint32_t)hook, (uint32_t)index, (const uint8_t *)(uintptr_t)bytes, (uint32_t)count);
+}
+
 uint64_t rt_quiescent(uint64_t hook, uint64_t index)
 {
 	return hook_quiescent((uint32_t)hook, (uint32_t)index);

@@ -35,6 +35,7 @@ struct thread {
 	uint8_t cpu;
 	uint8_t flags;
 	bool in_sleepers;
+	bool code_faulted; // compiled code, since code_contain last looked
 	bool reporting_fault; // between containment and the end of fault_contained
 	struct thread *next;	     // in a run queue
 	struct thread *next_waiter; // of the event; a timed-out waiter is in both lists

@@ -6,9 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "abi/gen/abi.h"
 #include "arch/arm64/arch.h"
 #include "arch/arm64/offsets.h"
 #include "arch/arm64/stack.h"
+#include "core/code/code.h"
 #include "core/log/log.h"
 #include "core/sched/thread.h"
 #include "core/symbols/symbols.h"
@@ -65,13 +67,13 @@ static bool on_stack_of(const struct thread *thread, const void *address)
 	return at % 16 == 0 && at < top && at >= top - STACK_SLOT_BYTES + STACK_GUARD_BYTES;
 }
 
-static void keep(struct thread *thread, const struct guard_link *guard, const struct trap_frame *frame, uint32_t cause)
+static void keep(struct thread *thread, uint64_t service, const struct trap_frame *frame, uint32_t cause)
 {
 	struct guard_fault *fault = &thread->fault;
 	uint32_t frames = 0;
 
 	*fault = (struct guard_fault){
-		.service = (uint32_t)guard->service,
+		.service = (uint32_t)service,
 		.cpu = thread->cpu,
 		.cause = cause,
 		.pc = frame->pc,
@@ -104,8 +106,40 @@ struct guard_link *guard_accept(const struct trap_frame *frame, uint32_t entry)
 	    !on_stack_of(thread, guard) || irq_state_masked(frame->state) != irq_state_masked(guard->interrupts)) {
 		return NULL;
 	}
-	keep(thread, guard, frame, fault_cause(frame, entry));
+	keep(thread, guard->service, frame, fault_cause(frame, entry));
 	return guard;
+}
+
+extern uint8_t code_pages[], code_pages_end[], code_return[];
+
+// Compiled code spoils no callee-saved register, so x29 and x30 are those of
+// code_call: with both in place, going on at code_return is all it takes.
+bool code_accept_fault(struct trap_frame *frame, uint32_t entry)
+{
+	struct thread *thread = thread_current();
+
+	if (frame->pc < (uint64_t)code_pages || frame->pc >= (uint64_t)code_pages_end || thread == NULL ||
+	    this_cpu()->irq_depth != 0 || thread->reporting_fault || entry == TRAP_ENTRY_UNEXPECTED ||
+	    frame->x[30] != (uint64_t)code_return || !on_stack_of(thread, (const void *)frame->x[29])) {
+		return false;
+	}
+	keep(thread, SERVICE_NET_RX, frame, fault_cause(frame, entry));
+	thread->code_faulted = true;
+	frame->x[0] = ABI_NET_RX_ABORTED;
+	frame->pc = frame->x[30];
+	return true;
+}
+
+bool code_contain(void)
+{
+	struct thread *thread = thread_current();
+
+	if (!thread->code_faulted) {
+		return false;
+	}
+	thread->code_faulted = false;
+	guard_contained();
+	return true;
 }
 
 static void log_fault(const struct guard_fault *fault)

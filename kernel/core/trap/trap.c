@@ -7,6 +7,7 @@
 
 #include "arch/arm64/arch.h"
 #include "arch/arm64/gic.h"
+#include "core/code/code.h"
 #include "core/log/log.h"
 #include "core/sched/sched.h"
 #include "core/trap/guard.h"
@@ -109,6 +110,9 @@ static const char *cause_name(uint32_t cause, uint32_t entry)
 
 struct guard_link *trap_fault(struct trap_frame *frame, uint32_t entry)
 {
+	if (code_accept_fault(frame, entry)) {
+		return NULL;
+	}
 	struct guard_link *guard = guard_accept(frame, entry);
 
 	if (guard == NULL) {

@@ -9,7 +9,8 @@
 
 void trap_interrupt(struct trap_frame *frame);
 
-// A synchronous fault: returns the guard to unwind to, or panics.
+// A synchronous fault: returns the guard to unwind to, or NULL when the frame
+// was changed to go on in code_call, or panics.
 struct guard_link *trap_fault(struct trap_frame *frame, uint32_t entry);
 
 // NULL: the fault cannot be contained.

@@ -23,6 +23,7 @@ func (r *recorder) CPUs() int                                  { return 4 }
 func (r *recorder) RingRead(int, *abi.NetRXEvent) bool         { return false }
 func (r *recorder) RingLost(int) uint64                        { return 0 }
 func (r *recorder) Publish(abi.HookID, int, uint32, uint32)    {}
+func (r *recorder) LoadCode(abi.HookID, int, []byte) bool      { return true }
 func (r *recorder) Quiescent(abi.HookID, int) bool             { return true }
 func (r *recorder) HookStats(abi.HookID, int, *abi.NetRXStats) {}
 func (r *recorder) Log([]byte)                                 {}

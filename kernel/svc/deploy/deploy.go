@@ -24,6 +24,7 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 	"github.com/kingly-os/go-kernel/kernel/svc/dryrun"
 	"github.com/kingly-os/go-kernel/kernel/svc/interp"
+	"github.com/kingly-os/go-kernel/kernel/svc/jit"
 )
 
 // Versions is the number of slot indices, the default's included
@@ -44,17 +45,19 @@ type Table struct {
 }
 
 type slot struct {
-	image   *interp.Loaded
-	version uint32
+	image     *interp.Loaded // what the code was made from; runs itself where there is none
+	version   uint32
+	codeBytes uint32 // compiled code behind the index, 0 = the interpreter runs
 }
 
 // Deployed names a version that is or was installed.
 type Deployed struct {
-	Hook     abi.HookID
-	index    uint8
-	version  uint32
-	cpuMask  uint32
-	SwapInsn uint64
+	Hook      abi.HookID
+	index     uint8
+	version   uint32
+	cpuMask   uint32
+	codeBytes uint32
+	SwapInsn  uint64
 }
 
 // Version is the number events carry, 0 for the built-in default.
@@ -62,6 +65,9 @@ func (d Deployed) Version() uint32 { return d.version }
 
 // Index is the slot it lives in.
 func (d Deployed) Index() int { return int(d.index) }
+
+// CodeBytes is the length of its compiled code, 0 when the interpreter runs it.
+func (d Deployed) CodeBytes() uint32 { return d.codeBytes }
 
 // CPUMask is where it is current.
 func (d Deployed) CPUMask() uint32 { return d.cpuMask }
@@ -86,8 +92,9 @@ func (t *Table) Recover() {
 }
 
 // Begin publishes a chosen program on one CPU (all, if there is but one). With
-// no index to write to it changes nothing and says ErrNotQuiescent.
-func (t *Table) Begin(c dryrun.Chosen, canaryCPU int) (Deployed, abi.Code) {
+// no index to write to it changes nothing and says ErrNotQuiescent. Code that
+// is not the chosen program's, or none, means that the interpreter runs it.
+func (t *Table) Begin(c dryrun.Chosen, code jit.Code, canaryCPU int) (Deployed, abi.Code) {
 	if !c.Valid() {
 		return Deployed{}, abi.ErrNotFound
 	}
@@ -99,6 +106,7 @@ func (t *Table) Begin(c dryrun.Chosen, canaryCPU int) (Deployed, abi.Code) {
 		return Deployed{}, abi.ErrNotQuiescent
 	}
 	t.slots[index].image = c.Exchange(t.slots[index].image)
+	t.load(index, code)
 	t.last++
 	t.slots[index].version = t.last
 	mask := uint32(1) << uint32(canaryCPU) & t.cpuMask
@@ -107,6 +115,17 @@ func (t *Table) Begin(c dryrun.Chosen, canaryCPU int) (Deployed, abi.Code) {
 	}
 	t.canary, t.trialOn = index, mask
 	return t.publish(index, mask), abi.OK
+}
+
+// load puts the code behind an index that nobody is inside of.
+func (t *Table) load(index uint8, code jit.Code) {
+	s := &t.slots[index]
+	s.codeBytes = 0
+	if code.Digest() == s.image.Digest() && rt.LoadCode(t.hook, int(index), code.Bytes()) {
+		s.codeBytes = uint32(len(code.Bytes()))
+		return
+	}
+	rt.LoadCode(t.hook, int(index), nil)
 }
 
 // free finds an index that nothing needs and no CPU is inside.
@@ -154,7 +173,8 @@ func (t *Table) publish(index uint8, mask uint32) Deployed {
 	}
 	before := rt.Instructions()
 	rt.Publish(t.hook, int(index), version, mask)
-	return Deployed{Hook: t.hook, index: index, version: version, cpuMask: mask, SwapInsn: rt.Instructions() - before}
+	return Deployed{Hook: t.hook, index: index, version: version, cpuMask: mask,
+		codeBytes: t.slots[index].codeBytes, SwapInsn: rt.Instructions() - before}
 }
 
 // Running is the program on all CPUs, nil for the built-in default, and its
@@ -169,7 +189,7 @@ func (t *Table) Running() (*interp.Loaded, uint32) {
 // RunningDeployed names what is on all CPUs.
 func (t *Table) RunningDeployed() Deployed {
 	_, version := t.Running()
-	return Deployed{Hook: t.hook, index: t.running, version: version, cpuMask: t.cpuMask}
+	return Deployed{Hook: t.hook, index: t.running, version: version, cpuMask: t.cpuMask, codeBytes: t.slots[t.running].codeBytes}
 }
 
 // Newest is the index that Rollback would take back: the canary's, else the

@@ -12,6 +12,7 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 	"github.com/kingly-os/go-kernel/kernel/svc/deploy"
 	"github.com/kingly-os/go-kernel/kernel/svc/dryrun"
+	"github.com/kingly-os/go-kernel/kernel/svc/jit"
 	"github.com/kingly-os/go-kernel/kernel/svc/verify"
 )
 
@@ -22,6 +23,7 @@ type board struct {
 	versions   [4]uint32
 	busy       [deploy.Versions]bool
 	published  int
+	code       [deploy.Versions]int // bytes
 }
 
 func (b *board) Instructions() uint64 { return uint64(b.published) * 100 }
@@ -33,6 +35,15 @@ func (b *board) Publish(hook abi.HookID, index int, version uint32, mask uint32)
 			b.current[cpu], b.versions[cpu] = index, version
 		}
 	}
+}
+
+// LoadCode is only ever right while nobody can be inside.
+func (b *board) LoadCode(hook abi.HookID, index int, code []byte) bool {
+	if !b.Quiescent(hook, index) {
+		panic("code pages of an index in use were written")
+	}
+	b.code[index] = len(code)
+	return true
 }
 
 func (b *board) Quiescent(hook abi.HookID, index int) bool {
@@ -77,18 +88,18 @@ func choose(t *testing.T, judge *dryrun.Judge, number int) (dryrun.Chosen, []byt
 func TestCanaryThenAllThenBack(t *testing.T) {
 	b, table, judge := start(t)
 	chosen, _ := choose(t, judge, 1)
-	d, code := table.Begin(chosen, 2)
+	d, code := table.Begin(chosen, jit.Code{}, 2)
 	if code != abi.OK || d.CPUMask() != 1<<2 || b.current != [4]int{0, 0, d.Index(), 0} || !table.OnTrial() {
 		t.Fatalf("canary: %v %v %v", code, d, b.current)
 	}
 	if d.SwapInsn == 0 {
 		t.Error("the swap was not measured")
 	}
-	if _, code := table.Begin(chosen, 0); code != abi.ErrNotFound {
+	if _, code := table.Begin(chosen, jit.Code{}, 0); code != abi.ErrNotFound {
 		t.Errorf("a spent Chosen: %v", code)
 	}
 	if other, _ := choose(t, judge, 2); true {
-		if _, code := table.Begin(other, 0); code != abi.ErrBusy {
+		if _, code := table.Begin(other, jit.Code{}, 0); code != abi.ErrBusy {
 			t.Errorf("second canary: %v", code)
 		}
 	}
@@ -112,10 +123,10 @@ func TestCanaryThenAllThenBack(t *testing.T) {
 func TestRollbackOfACanaryTouchesOnlyItsCPUs(t *testing.T) {
 	b, table, judge := start(t)
 	first, _ := choose(t, judge, 1)
-	table.Begin(first, 0)
+	table.Begin(first, jit.Code{}, 0)
 	running, _ := table.Promote()
 	second, _ := choose(t, judge, 2)
-	canary, code := table.Begin(second, 3)
+	canary, code := table.Begin(second, jit.Code{}, 3)
 	if code != abi.OK || canary.Index() == running.Index() {
 		t.Fatalf("%v at %d", code, canary.Index())
 	}
@@ -131,14 +142,14 @@ func TestNotQuiescentChangesNothing(t *testing.T) {
 	b, table, judge := start(t)
 	b.busy = [deploy.Versions]bool{false, true, true, true}
 	chosen, _ := choose(t, judge, 1)
-	if _, code := table.Begin(chosen, 0); code != abi.ErrNotQuiescent {
+	if _, code := table.Begin(chosen, jit.Code{}, 0); code != abi.ErrNotQuiescent {
 		t.Fatal(code)
 	}
 	if b.published != 0 || table.OnTrial() || !chosen.Valid() {
 		t.Error("something changed")
 	}
 	b.busy[2] = false
-	if d, code := table.Begin(chosen, 0); code != abi.OK || d.Index() != 2 {
+	if d, code := table.Begin(chosen, jit.Code{}, 0); code != abi.OK || d.Index() != 2 {
 		t.Errorf("%v at %d", code, d.Index())
 	}
 }
@@ -150,7 +161,7 @@ func TestPreviousStaysWhileItIsNeeded(t *testing.T) {
 	for n := 1; n <= 20; n++ {
 		chosen, _ := choose(t, judge, n)
 		want := chosen.Digest()
-		d, code := table.Begin(chosen, n%4)
+		d, code := table.Begin(chosen, jit.Code{}, n%4)
 		if code != abi.OK {
 			t.Fatalf("program %d: %v", n, code)
 		}
@@ -180,10 +191,10 @@ func TestPreviousStaysWhileItIsNeeded(t *testing.T) {
 func TestRecoverTakesACanaryBack(t *testing.T) {
 	b, table, judge := start(t)
 	first, _ := choose(t, judge, 1)
-	table.Begin(first, 0)
+	table.Begin(first, jit.Code{}, 0)
 	running, _ := table.Promote()
 	second, _ := choose(t, judge, 2)
-	table.Begin(second, 1)
+	table.Begin(second, jit.Code{}, 1)
 	table.Recover()
 	i := running.Index()
 	if table.OnTrial() || b.current != [4]int{i, i, i, i} {
@@ -194,7 +205,7 @@ func TestRecoverTakesACanaryBack(t *testing.T) {
 func TestAttestHashesWhatLiesThere(t *testing.T) {
 	_, table, judge := start(t)
 	chosen, wire := choose(t, judge, 5)
-	d, _ := table.Begin(chosen, 0)
+	d, _ := table.Begin(chosen, jit.Code{}, 0)
 	nonce := make([]byte, 32)
 	nonce[3] = 9
 	var program, attestation abi.Digest
@@ -218,7 +229,7 @@ func TestNoAllocations(t *testing.T) {
 	var program, attestation abi.Digest
 	nonce := make([]byte, 32)
 	chosen, _ := choose(t, judge, 1)
-	table.Begin(chosen, 0)
+	table.Begin(chosen, jit.Code{}, 0)
 	if n := testing.AllocsPerRun(10, func() {
 		table.Attest(1, nonce, 1, &program, &attestation)
 		table.Promote()
@@ -226,5 +237,40 @@ func TestNoAllocations(t *testing.T) {
 		table.Recover()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestCode: the code that is loaded is the chosen program's or none, and goes
+// to its own index before anything is published.
+func TestCode(t *testing.T) {
+	b, table, judge := start(t)
+	compiler := new(jit.Workspace)
+	compile := func(c dryrun.Chosen) jit.Code {
+		compiled, code := jit.Compile(c.Program(), compiler)
+		if code != abi.OK {
+			t.Fatal(code)
+		}
+		return compiled
+	}
+	first, _ := choose(t, judge, 1)
+	d, code := table.Begin(first, compile(first), 0)
+	if code != abi.OK || d.CodeBytes() == 0 || b.code[d.Index()] != int(d.CodeBytes()) {
+		t.Fatalf("%v: %d bytes, %d loaded", code, d.CodeBytes(), b.code[d.Index()])
+	}
+	if all, _ := table.Promote(); all.CodeBytes() != d.CodeBytes() {
+		t.Errorf("promoted with %d bytes", all.CodeBytes())
+	}
+	second, _ := choose(t, judge, 2)
+	stale := compile(second)
+	third, _ := choose(t, judge, 3)
+	program := third.Program()
+	if d, code := table.Begin(third, stale, 0); code != abi.OK || d.CodeBytes() != 0 || b.code[d.Index()] != 0 {
+		t.Errorf("code of another program: %v, %d bytes", code, d.CodeBytes())
+	}
+	if _, code := jit.Compile(program, compiler); code != abi.OK {
+		t.Error(code)
+	}
+	if stale.Valid() || stale.Bytes() != nil {
+		t.Error("code outlived the next compilation")
 	}
 }

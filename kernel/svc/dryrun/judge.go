@@ -49,6 +49,8 @@ type Judge struct {
 	runningVersion uint32
 	images         [2]interp.Loaded
 	trial, best    *interp.Loaded
+	trialProgram   verify.Program // what trial was loaded from
+	bestProgram    verify.Program
 	bestReport     Report
 	haveBest       bool
 	generation     uint32 // makes old Chosen worthless
@@ -196,6 +198,7 @@ func (j *Judge) Try(p verify.Program) abi.Code {
 	j.next = 0
 	j.current = j.baseline
 	j.current.Insn, j.current.Steps, j.current.Replayed = 0, 0, 0
+	j.trialProgram = p
 	return load(p, j.trial)
 }
 
@@ -236,6 +239,7 @@ func (j *Judge) Step(events int) (Report, bool) {
 	}
 	if r.Code == abi.OK && (!j.haveBest || r.Insn < j.bestReport.Insn) {
 		j.trial, j.best = j.best, j.trial
+		j.bestProgram = j.trialProgram
 		j.bestReport, j.haveBest = *r, true
 	}
 	return *r, true
@@ -313,13 +317,21 @@ func (j *Judge) Waive(p verify.Program) (Chosen, abi.Code) {
 	if code := interp.Load(p, j.best); code != abi.OK {
 		return Chosen{}, code
 	}
-	j.haveBest = true
+	j.bestProgram, j.haveBest = p, true
 	return Chosen{judge: j, generation: j.generation, waived: true}, abi.OK
 }
 
 // Valid says whether the judge still holds this program.
 func (c Chosen) Valid() bool {
 	return c.judge != nil && c.judge.generation == c.generation && c.judge.haveBest
+}
+
+// Program is the chosen program, for the compiler; its own Valid still counts.
+func (c Chosen) Program() verify.Program {
+	if !c.Valid() {
+		return verify.Program{}
+	}
+	return c.judge.bestProgram
 }
 
 // Digest names the chosen program.

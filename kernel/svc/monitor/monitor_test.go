@@ -9,6 +9,7 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/bpf"
 	"github.com/kingly-os/go-kernel/kernel/svc/deploy"
 	"github.com/kingly-os/go-kernel/kernel/svc/dryrun"
+	"github.com/kingly-os/go-kernel/kernel/svc/jit"
 	"github.com/kingly-os/go-kernel/kernel/svc/monitor"
 	"github.com/kingly-os/go-kernel/kernel/svc/telemetry"
 	"github.com/kingly-os/go-kernel/kernel/svc/verify"
@@ -22,6 +23,7 @@ type hook struct {
 
 func (h *hook) Instructions() uint64                               { return 0 }
 func (h *hook) Publish(abi.HookID, int, uint32, uint32)            {}
+func (h *hook) LoadCode(abi.HookID, int, []byte) bool              { return true }
 func (h *hook) Quiescent(abi.HookID, int) bool                     { return true }
 func (h *hook) HookStats(_ abi.HookID, cpu int, s *abi.NetRXStats) { *s = h.stats[cpu] }
 
@@ -61,7 +63,7 @@ func watch(t *testing.T) (*hook, *monitor.Monitor, *dryrun.Model) {
 	chosen, _ := judge.Waive(program)
 	table := new(deploy.Table)
 	table.Boot(abi.HookNetRX, 4)
-	deployed, code := table.Begin(chosen, 2)
+	deployed, code := table.Begin(chosen, jit.Code{}, 2)
 	if code != abi.OK {
 		t.Fatal(code)
 	}

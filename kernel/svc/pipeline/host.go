@@ -8,6 +8,7 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/deploy"
 	"github.com/kingly-os/go-kernel/kernel/svc/dryrun"
 	"github.com/kingly-os/go-kernel/kernel/svc/interp"
+	"github.com/kingly-os/go-kernel/kernel/svc/jit"
 )
 
 // inbox carries one request of the host from the control thread to the thread
@@ -194,9 +195,12 @@ func (p *Pipeline) refuseJob(stage abi.Stage) (index int, reply abi.InstallReply
 
 func (p *Pipeline) installNow(chosen dryrun.Chosen) (index int, reply abi.InstallReply) {
 	reply.Stage, reply.Instruction, reply.Digest = uint32(abi.StageDeploy), -1, p.candidate.digest
-	if _, reply.Code = p.table.Begin(chosen, 0); reply.Code != abi.OK {
+	compiled, whyNot := jit.Compile(chosen.Program(), &p.compiler)
+	trial, code := p.table.Begin(chosen, compiled, 0)
+	if reply.Code = code; code != abi.OK {
 		return 0, reply
 	}
+	p.sayLoad(&dryrun.Report{}, trial, whyNot)
 	deployed, code := p.table.Promote()
 	reply.Code, reply.SlotVersion = code, deployed.Version()
 	p.sayDeploy(deployed, abi.VerdictInstalled, code)
@@ -204,9 +208,10 @@ func (p *Pipeline) installNow(chosen dryrun.Chosen) (index int, reply abi.Instal
 	return deployed.Index(), reply
 }
 
-// Decide is the hook's question, on the packet path of every CPU: what does
-// the program at this index say about the packet? It runs beside Pump; the
-// hook's publication orders what it reads, see deploy.
+// Decide is the hook's question on the packet path of every CPU, for programs
+// without compiled code, and the simulation's: what does the program at this
+// index say about the packet? It runs beside Pump; the hook
+// publication orders what it reads, see deploy.
 func (p *Pipeline) Decide(cpu int, index uint32, context *abi.NetRXContext, packet []byte) (action uint32, code abi.Code) {
 	action, _, code = p.DecideSteps(cpu, index, context, packet)
 	return action, code

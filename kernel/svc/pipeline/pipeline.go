@@ -7,11 +7,12 @@
 //	analyze    looks at its shape                          -> analyze.Analyzed
 //	verify     proves what it may do                       -> verify.Program
 //	dry run    replays it beside default and running one   -> dryrun.Chosen
+//	jit        makes machine code of it, or says why not   -> jit.Code
 //	deploy     puts the best on one CPU, then on all       -> deploy.Deployed
 //	monitor    watches it, for ever, and calls it back
 //
 // A program sent by the host enters at analyze and goes the same way. The
-// stages are types: each of the last five demands what only the one before it
+// stages are types: each of the last six demands what only the one before it
 // can make. This file holds their order and nothing else; each call of Pump is
 // one bounded step, so that the whole can run on a thread of low priority.
 package pipeline
@@ -22,6 +23,7 @@ import (
 	"github.com/kingly-os/go-kernel/kernel/svc/deploy"
 	"github.com/kingly-os/go-kernel/kernel/svc/dryrun"
 	"github.com/kingly-os/go-kernel/kernel/svc/interp"
+	"github.com/kingly-os/go-kernel/kernel/svc/jit"
 	"github.com/kingly-os/go-kernel/kernel/svc/monitor"
 	"github.com/kingly-os/go-kernel/kernel/svc/propose/rules"
 	"github.com/kingly-os/go-kernel/kernel/svc/review"
@@ -80,6 +82,7 @@ type Pipeline struct {
 	verified  verify.Program
 	model     dryrun.Model
 	judge     dryrun.Judge
+	compiler  jit.Workspace
 	table     deploy.Table
 	monitor   monitor.Monitor
 	machines  [abi.CPUMax]interp.Machine
@@ -324,13 +327,14 @@ func (p *Pipeline) choose() {
 		return
 	}
 	p.candidate.digest = chosen.Digest()
-	deployed, code := p.table.Begin(chosen, p.busiestCPU())
+	compiled, whyNot := jit.Compile(chosen.Program(), &p.compiler)
+	deployed, code := p.table.Begin(chosen, compiled, p.busiestCPU())
 	if code != abi.OK {
 		p.sayDeploy(deployed, abi.VerdictRefused, code)
 		p.endRound(abi.StageDeploy, code)
 		return
 	}
-	p.sayLoad(&report, deployed)
+	p.sayLoad(&report, deployed, whyNot)
 	p.sayDeploy(deployed, abi.VerdictCanary, abi.OK)
 	p.monitor.Begin(deployed)
 	p.kept = false

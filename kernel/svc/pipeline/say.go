@@ -77,11 +77,13 @@ func (p *Pipeline) sayDryRun(report *dryrun.Report, verdict abi.Verdict) {
 	p.say(abi.StageDryRun, verdict)
 }
 
-func (p *Pipeline) sayLoad(report *dryrun.Report, deployed deploy.Deployed) {
+// sayLoad tells what the hook will run: compiled code of so many bytes, or, for
+// the reason in whyNot, the interpreter.
+func (p *Pipeline) sayLoad(report *dryrun.Report, deployed deploy.Deployed, whyNot abi.Code) {
 	r := &p.outbox.record
 	r.Candidate, r.SlotVersion, r.Instruction = p.candidate.digest, deployed.Version(), -1
-	r.Values = [8]uint64{uint64(deployed.Index()), report.Insn, report.BaselineInsn}
-	p.emit(abi.StageLoad, abi.VerdictAccepted, abi.OK)
+	r.Values = [8]uint64{uint64(deployed.Index()), report.Insn, report.BaselineInsn, uint64(deployed.CodeBytes())}
+	p.emit(abi.StageLoad, abi.VerdictAccepted, whyNot)
 }
 
 func (p *Pipeline) sayDeploy(deployed deploy.Deployed, verdict abi.Verdict, code abi.Code) {

@@ -100,7 +100,7 @@ func (c *Compiler) load(slot int) {
 	switch instruction.Opcode & bpf.ModeMask {
 	case bpf.ModeMEM:
 		c.access(accessLoad, size, d, instruction.Source(), int32(instruction.Offset))
-		c.narrow, c.narrowBits = instruction.Destination(), 8<<size
+		c.narrow, c.narrowBits = instruction.Destination(), uint32(8)<<size
 	case bpf.ModeMEMSX:
 		c.access(accessLoadSigned, size, d, instruction.Source(), int32(instruction.Offset))
 	default:
@@ -120,7 +120,7 @@ func (c *Compiler) store(instruction bpf.Instruction) {
 		value = c.source(instruction.Source(), scratch)
 	case instruction.Immediate != 0:
 		value = scratch
-		c.constant(scratch, uint64(int64(instruction.Immediate))&(^uint64(0)>>(64-8<<size)))
+		c.constant(scratch, uint64(int64(instruction.Immediate))&(^uint64(0)>>(64-uint32(8)<<size)))
 	}
 	c.access(accessStore, size, value, instruction.Destination(), int32(instruction.Offset))
 }

@@ -30,6 +30,9 @@ type Call struct {
 	First  []byte
 	Second []byte
 	Third  uint64
+	// For programs outside any hook: x1 is the length Third, and not an
+	// address; x0 is 0 where there is no memory.
+	SecondIsLength, NoFirst bool
 }
 
 // Answer is what a call left behind.
@@ -128,6 +131,12 @@ func build(batch *Batch) ([]byte, *layout) {
 		binary.LittleEndian.PutUint64(entry[8:], dataAddress+uint64(l.first[i]))
 		binary.LittleEndian.PutUint64(entry[16:], dataAddress+uint64(l.second[i]))
 		binary.LittleEndian.PutUint64(entry[24:], call.Third)
+		if call.SecondIsLength {
+			binary.LittleEndian.PutUint64(entry[16:], call.Third)
+		}
+		if call.NoFirst {
+			binary.LittleEndian.PutUint64(entry[8:], 0)
+		}
 	}
 	l.dataBytes = len(data)
 	binary.LittleEndian.PutUint64(data[len(batch.Calls)*entryBytes+8:], uint64(len(data)))

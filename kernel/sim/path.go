@@ -10,7 +10,7 @@ import (
 // the figures the judge starts with, so that calibration has work to do.
 var costs = struct {
 	delivered, noConsumerTCP, noConsumerUDP, malformed, dropped, perByte, entry, step, noise uint64
-}{delivered: 1900, noConsumerTCP: 2700, noConsumerUDP: 3100, malformed: 700, dropped: 210, perByte: 2, entry: 120, step: 9, noise: 40}
+}{delivered: 1900, noConsumerTCP: 2700, noConsumerUDP: 3100, malformed: 700, dropped: 210, perByte: 2, entry: 35, step: 2, noise: 40}
 
 // defaultPath says what the kernel would do with a frame, and at what cost: a
 // model of core/net, written independently of what the services parse.

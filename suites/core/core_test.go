@@ -38,7 +38,7 @@ func run(mode fleet.Mode, cpus int, exercise string) string {
 	return string(ended.Console)
 }
 
-var exercises = []string{"slices", "preempt", "events", "sleep", "exit", "pages", "wxorx", "guard", "guard-nested", "guard-overflow", "fp"}
+var exercises = []string{"slices", "preempt", "events", "sleep", "exit", "pages", "wxorx", "guard", "guard-nested", "guard-overflow", "code", "fp"}
 
 var _ = Describe("every exercise passes", func() {
 	DescribeTable("", func(mode fleet.Mode, cpus int) {

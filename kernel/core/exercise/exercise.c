@@ -27,6 +27,7 @@ static const struct exercise exercises[] = {
 	{"guard", exercise_guard},
 	{"guard-nested", exercise_guard_nested},
 	{"guard-overflow", exercise_guard_overflow},
+	{"code", exercise_code},
 	{"fp", exercise_fp},
 	{"die-panic", exercise_die},
 	{"die-write-text", exercise_die},

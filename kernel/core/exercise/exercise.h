@@ -20,6 +20,7 @@ const char *exercise_wxorx(void);
 const char *exercise_guard(void);
 const char *exercise_guard_nested(void);
 const char *exercise_guard_overflow(void);
+const char *exercise_code(void);
 const char *exercise_fp(void);
 const char *exercise_exit(void);
 const char *exercise_die(void);

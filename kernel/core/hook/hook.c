@@ -80,8 +80,8 @@ bool hook_init_cpu(uint32_t cpu)
 	return ring_init(&self->ring) && flow_init(&self->flows);
 }
 
-static uint32_t interpret(uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context,
-			  const uint8_t *packet, uint32_t bytes)
+static uint32_t interpret(uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context, const uint8_t *packet,
+			  uint32_t bytes)
 {
 	const uint64_t arguments[6] = {cpu, SLOT_INDEX(slot), (uintptr_t)context, (uintptr_t)packet, bytes, 0};
 	uint64_t result = 0;

@@ -2,7 +2,7 @@ package dryrun
 
 import "github.com/kingly-os/go-kernel/kernel/abi"
 
-// calibrate fits the model to the window: first the cost per interpreter step
+// calibrate fits the model to the window: first the cost per step
 // from packets the running program dropped (nothing else happens to them), then
 // the default path's cost per outcome with the program's share taken off.
 func (j *Judge) calibrate() {

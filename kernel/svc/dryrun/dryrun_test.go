@@ -106,7 +106,7 @@ func TestJudgement(t *testing.T) {
 			{"drop all but the commonest port", dropButPort, abi.ErrLosesNeeded, 1},
 			{"drop by first byte", dropFirst, abi.ErrLosesNeeded, 2},
 			{"pass all", passAll, abi.ErrWorse, 0},
-			{"drop what is rare", dropRare, abi.ErrWorse, 0},
+			{"drop what is rare", dropRare, abi.ErrNoGain, 0},
 			{"drop the junk port", dropJunk, abi.OK, 0},
 			{"writes packets", writesPacket, abi.ErrMutates, 0},
 			{"reads bytes that were not recorded", beyondSnap, abi.ErrSnapTruncated, 0},

@@ -4,8 +4,9 @@
 //
 // A candidate must lose nothing that the window shows as wanted, and must cost
 // less than the better of default and running program by GainPerCent. Cost is
-// measured path cost per outcome plus interpreter steps times measured cost per
-// step (model.go, calibrate.go).
+// measured path cost per outcome plus steps times measured cost per step of
+// compiled code (model.go, calibrate.go). The replay itself is interpreted: it
+// counts steps and stops at the first byte that was not recorded.
 //
 // Invariants: only this package makes a Chosen; a Chosen names a program that
 // went through verify; whatever cannot be replayed faithfully is refused, never

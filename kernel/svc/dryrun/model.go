@@ -3,23 +3,26 @@ package dryrun
 import "github.com/kingly-os/go-kernel/kernel/abi"
 
 // What a program costs beside the default path, in instructions, until the
-// first calibration replaces it. Measured on 2026-11-22 in QEMU under icount
-// (measured jobs over the committed trace, one CPU, differences between programs
-// per packet): two steps that pass cost 150 over no program, of which 130 is
-// the call; the 7 steps of a bounds check and a pass 205; 20 loads with 20
-// compares 14.0 a step; a drop in two steps 375 in all, 75 of that in the source.
-// calibrate.go measures step and drop again as soon as a program has run.
+// first calibration replaces it. Measured on 2026-11-22 in QEMU under icount,
+// compiled programs on one CPU: bpf/net-rx takes 28.3 instructions per packet
+// more than the empty program, for some 19 steps more: 1.5 a step, a comparison
+// with its branch being two. Asking is 30: the slot's code, the check that this
+// CPU has seen it, the call, and the answer's range. A drop in two steps was 375
+// in all before there was compiled code, 75 of that in the source and 156 in
+// the program's call and steps.
+// calibrate.go measures step and drop again as soon as a program has run, so a
+// program that the interpreter runs (12 a step) is soon known for what it is.
 const (
-	initialStepInsnQ8 = 13 << 8
-	initialEntryInsn  = 130
+	initialStepInsnQ8 = 3 << 7
+	initialEntryInsn  = 30
 	initialDropInsn   = 160
 )
 
 // Bounds of what calibration may believe: outside them the samples are noise
 // (an interrupt inside the path, too few different values).
 const (
-	stepInsnQ8Min  = 2 << 8
-	stepInsnQ8Max  = 100 << 8
+	stepInsnQ8Min  = 1 << 7
+	stepInsnQ8Max  = 32 << 8
 	costInsnMax    = 1 << 18 // one packet; longer is an interruption, not a path
 	perByteQ8Max   = 64 << 8
 	samplesMin     = 8
@@ -43,7 +46,7 @@ type Line struct {
 // what junk would cost.
 type Model struct {
 	paths      [abi.OutcomeCount]Line
-	StepInsnQ8 uint64 // one interpreter step, in 1/256 instruction
+	StepInsnQ8 uint64 // one step of the program, in 1/256 instruction
 	EntryInsn  uint64 // calling a program at all
 	DropInsn   uint64 // the rest of a dropped packet's way
 }

@@ -10,7 +10,7 @@ import (
 
 // fuzzVerb runs a fuzz target in this process, from a seed.
 type fuzzVerb struct {
-	Target   string        `arg:"" help:"verify, decode, assemble or elf."`
+	Target   string        `arg:"" help:"verify, jit, decode, assemble or elf."`
 	For      time.Duration `help:"How long." default:"10s"`
 	Programs uint64        `help:"Stop after this many programs; 0 = only --for counts." default:"0"`
 	Findings int           `help:"Stop after this many findings." default:"10"`
@@ -39,6 +39,9 @@ func (v *fuzzVerb) Run(e *env) error {
 	result, err := fuzz.Run(e.ctx, v.Target, fuzz.Options{Seed: e.Seed, For: v.For, ProgramsMax: v.Programs, FindingsMax: v.Findings})
 	if err != nil {
 		return infra("%w", err)
+	}
+	if result.Problem != "" {
+		return infra("%s", result.Problem)
 	}
 	if result.Execs == 0 {
 		return infra("no execution in %v", v.For)

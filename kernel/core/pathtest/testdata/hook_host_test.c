@@ -79,6 +79,41 @@ void test_default_decides_when_the_program_fails(void)
 	CHECK(stats.swaps_duplicated == 1);
 }
 
+static uint64_t code_answer(const struct abi_net_rx_context *context, const uint8_t *packet, uint64_t bytes)
+{
+	return packet == frame && bytes == context->data_end ? ABI_NET_RX_DROP : ABI_NET_RX_TX;
+}
+
+void test_compiled_code_decides_where_there_is_any(void)
+{
+	struct abi_net_rx_context context;
+	uint32_t bytes = make_packet(0xc0000201);
+	struct hook_decision d;
+
+	host_start(1);
+	host_program = fixed_answer;
+	answer = ABI_NET_RX_PASS;
+	host_code = code_answer;
+	CHECK(hook_load_code(ABI_HOOK_NET_RX, 1, frame, 4));
+	hook_publish(ABI_HOOK_NET_RX, 1, 5, 1);
+	CHECK(judge(&context, bytes).action == ABI_NET_RX_DROP);
+	// Not while it is current, not on the default's index, not too much.
+	CHECK(!hook_load_code(ABI_HOOK_NET_RX, 1, frame, 4));
+	CHECK(!hook_load_code(ABI_HOOK_NET_RX, 0, frame, 4));
+	CHECK(!hook_load_code(ABI_HOOK_NET_RX, 2, frame, 1 << 20));
+	host_code_faults = true;
+	d = judge(&context, bytes);
+	CHECK(d.action == ABI_NET_RX_PASS && d.flags == ABI_EVENT_ERROR && d.deliver);
+	CHECK(host_faults_contained == 1);
+	host_code_faults = false;
+	// Without code the interpreter decides.
+	hook_publish(ABI_HOOK_NET_RX, 2, 6, 1);
+	CHECK(judge(&context, bytes).action == ABI_NET_RX_PASS);
+	CHECK(hook_load_code(ABI_HOOK_NET_RX, 1, 0, 0));
+	hook_publish(ABI_HOOK_NET_RX, 1, 7, 1);
+	CHECK(judge(&context, bytes).action == ABI_NET_RX_PASS);
+}
+
 void test_one_drop_of_64_is_audited(void)
 {
 	struct abi_net_rx_context context;

@@ -31,6 +31,13 @@ extern uint64_t (*host_program)(uint32_t cpu, uint32_t index, const struct abi_n
 				const uint8_t *packet, uint32_t bytes);
 extern bool host_program_panics;
 
+// Compiled code: what code_load gives out, whatever the bytes; `faults` makes
+// each call of it end as a contained fault does.
+extern uint64_t (*host_code)(const struct abi_net_rx_context *context, const uint8_t *packet,
+			     uint64_t bytes);
+extern bool host_code_faults;
+extern unsigned host_faults_contained;
+
 void host_start(unsigned cpus); // hook and net, as the kernel does at boot
 
 struct packet_spec {

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdarg.h>
 
+#include "core/code/code.h"
 #include "core/log/log.h"
 #include "core/mem/page.h"
 #include "core/sched/sched.h"
@@ -16,6 +17,9 @@ uint64_t host_now_ns = 1000;
 uint64_t host_seed = 1;
 uint64_t (*host_program)(uint32_t, uint32_t, const struct abi_net_rx_context *, const uint8_t *, uint32_t);
 bool host_program_panics;
+code_function host_code;
+bool host_code_faults;
+unsigned host_faults_contained;
 
 void log_line(const char *format, ...)
 {
@@ -85,6 +89,29 @@ int guard_call(guard_function function, const uint64_t a[6], uint64_t *result, u
 	}
 	*result = function(a[0], a[1], a[2], a[3], a[4], a[5]);
 	return 0;
+}
+
+code_function code_load(uint32_t slot, const uint8_t *bytes, uint32_t count)
+{
+	(void)slot, (void)bytes;
+	return count <= CODE_SLOT_BYTES ? host_code : 0;
+}
+
+void code_drop(uint32_t slot)
+{
+	(void)slot;
+}
+
+uint64_t code_call(const struct abi_net_rx_context *context, const uint8_t *packet, uint64_t bytes,
+		   code_function function)
+{
+	return host_code_faults ? ABI_NET_RX_ABORTED : function(context, packet, bytes);
+}
+
+bool code_contain(void)
+{
+	host_faults_contained += host_code_faults;
+	return host_code_faults;
 }
 
 void host_start(unsigned cpus)

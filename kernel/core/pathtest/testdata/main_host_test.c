@@ -10,7 +10,7 @@
 	X(delivery_by_phase)                                                                                           \
 	X(many_consumers)                                                                                              \
 	X(default_decides_when_the_program_fails)                                                                      \
-	X(compiled_code_decides_where_there_is_any)    \
+	X(compiled_code_decides_where_there_is_any)                                                                    \
 	X(one_drop_of_64_is_audited)                                                                                   \
 	X(full_ring_loses_the_newest_and_counts)                                                                       \
 	X(snap_of_every_length)                                                                                        \

@@ -19,8 +19,8 @@ import (
 
 // netRXPathMax is the most instructions one packet may cost at net.rx. The
 // default path costs a few thousand machine instructions for a packet nobody
-// wants and the interpreter about a dozen per eBPF instruction, so a longer
-// program cannot pay for itself.
+// wants and compiled code one to two per eBPF instruction (the interpreter a
+// dozen), so a longer program hardly pays for itself.
 const netRXPathMax = 400
 
 // Flags of a slot, found here and of use to later stages.

@@ -1,5 +1,5 @@
-// Package interp runs verified programs: the engine of the dry run and, until
-// there is a compiler, of the hooks themselves.
+// Package interp runs verified programs: the engine of the dry run, of programs
+// that jit does not compile, and what compiled code is held against.
 //
 // It trusts nothing it can check cheaply. A pointer is never an address: it is
 // a region's base number plus an offset, and every access is compared with the

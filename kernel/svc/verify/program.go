@@ -7,7 +7,8 @@ import (
 )
 
 // Access says what memory an instruction touches, the same on every path or
-// AccessMixed. The interpreter picks a faster form by it and still checks.
+// AccessMixed. The interpreter picks a faster form by it and still checks; the
+// compiler believes it.
 type Access uint8
 
 const (

@@ -13,6 +13,7 @@
 //	                next `count` programs index out of bounds, see kernel/rt/entry
 //	pump panic      the same for the pipeline's next `count` steps
 #include "arch/arm64/arch.h"
+#include "core/hook/hook.h"
 #include "core/control/control.h"
 #include "core/control/internal.h"
 #include "core/lib/string.h"
@@ -177,9 +178,13 @@ static void arm_service(uint32_t mask)
 		const uint64_t arguments[6] = {plant.request.kind, plant.request.count, cpu, 0, 0, 0};
 
 		if (mask & (1u << cpu)) {
-			code = guard_call(svc_plant, arguments, &answer, SERVICE_CONTROL) == 0 ? (int32_t)(uint32_t)answer
-											      : ABI_ERR_PANIC;
+			code = guard_call(svc_plant, arguments, &answer, SERVICE_CONTROL) == 0
+				       ? (int32_t)(uint32_t)answer
+				       : ABI_ERR_PANIC;
 			values[0] += code == ABI_OK;
+			if (code == ABI_OK && plant.request.kind == ABI_PLANT_NET_RX_PANIC) {
+				hook_interpret(cpu, plant.request.count != 0 ? plant.request.count : 1);
+			}
 		}
 	}
 	end_plant(code, values);

@@ -80,16 +80,41 @@ bool hook_init_cpu(uint32_t cpu)
 	return ring_init(&self->ring) && flow_init(&self->flows);
 }
 
-static uint32_t interpret(uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context, const uint8_t *packet,
-			  uint32_t bytes)
+static uint32_t interpret(struct hook_cpu *self, uint32_t cpu, uint64_t slot, const struct abi_net_rx_context *context,
+			  const uint8_t *packet, uint32_t bytes)
 {
 	const uint64_t arguments[6] = {cpu, SLOT_INDEX(slot), (uintptr_t)context, (uintptr_t)packet, bytes, 0};
 	uint64_t result = 0;
 
 	if (guard_call(svc_net_rx, arguments, &result, SERVICE_NET_RX) != 0) {
+		uint32_t left = __atomic_load_n(&self->interpreted, __ATOMIC_RELAXED);
+		if (left != 0) {
+			__atomic_store_n(&self->interpreted, left - 1, __ATOMIC_RELAXED);
+		}
 		return ABI_NET_RX_ABORTED;
 	}
 	return (uint32_t)result;
+}
+
+// Compiled code may run on this CPU once it has synchronized with it; versions
+// are never given twice, so one comparison tells.
+static bool runs_compiled(struct hook_cpu *self, uint64_t slot)
+{
+	if (__atomic_load_n(&self->synchronized, __ATOMIC_RELAXED) == slot) {
+		return true;
+	}
+	if (load_acquire(&self->interpreted) != 0) {
+		return false;
+	}
+	code_synchronize();
+	__atomic_store_n(&self->synchronized, slot, __ATOMIC_RELAXED);
+	return true;
+}
+
+void hook_interpret(uint32_t cpu, uint32_t panics)
+{
+	__atomic_store_n(&hook_cpus[cpu].interpreted, panics, __ATOMIC_RELEASE);
+	__atomic_store_n(&hook_cpus[cpu].synchronized, UINT64_MAX, __ATOMIC_RELEASE); // no slot word
 }
 
 // Whatever goes wrong inside, the built-in default decides.
@@ -101,14 +126,10 @@ static uint32_t ask_program(struct hook_cpu *self, uint32_t cpu, uint64_t slot,
 	uint32_t action;
 
 	*flags = (slot & SLOT_CANARY) ? ABI_EVENT_CANARY : 0;
-	if (code == 0) {
-		action = interpret(cpu, slot, context, packet, bytes);
-	} else {
-		if (self->synchronized != slot) { // versions are never given twice
-			code_synchronize();
-			self->synchronized = slot;
-		}
+	if (code != 0 && runs_compiled(self, slot)) {
 		action = (uint32_t)code_call(context, packet, bytes, code);
+	} else {
+		action = interpret(self, cpu, slot, context, packet, bytes);
 	}
 	if (action == ABI_NET_RX_DROP || action == ABI_NET_RX_PASS || action == ABI_NET_RX_REDIRECT) {
 		*flags |= ABI_EVENT_PROGRAM_RAN;

@@ -57,6 +57,11 @@ void hook_net_rx_steered_done(uint8_t outcome, uint64_t cost_insn);
 // not fit; then nothing changed.
 bool hook_load_code(uint32_t hook, uint32_t version_index, const uint8_t *bytes, uint32_t count);
 
+// Programs of this CPU go through the interpreter until it has panicked so
+// often: a planted panic needs the service to be asked. A program already
+// running there may miss it; its next version does not.
+void hook_interpret(uint32_t cpu, uint32_t panics);
+
 // Makes `version_index` current on every CPU of the mask. Publishing a
 // version to a proper subset of the CPUs marks it canary there.
 void hook_publish(uint32_t hook, uint32_t version_index, uint32_t version, uint32_t cpu_mask);

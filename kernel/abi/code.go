@@ -81,6 +81,30 @@ const (
 	ErrNotQuiescent   // a CPU may still be inside the previous version
 	ErrDigestMismatch // the bytes are not the ones that were named
 
+	// Plugins: shape and types of a WebAssembly module, and linking.
+	ErrWasmInteger  // a LEB128 number is longer or larger than its type
+	ErrWasmName     // a name is not UTF-8
+	ErrWasmSection  // unknown section, out of order, or not as long as it says
+	ErrWasmType     // operands or a signature have another type than asked for
+	ErrWasmIndex    // names a type, function, local, label or the like that is not there
+	ErrWasmConstant // an initialiser is no constant expression
+	ErrWasmLimits   // limits or an alignment beyond what is allowed
+	ErrWasmExport   // two exports of one name
+	ErrWasmImport   // an import is missing or of another type
+	ErrWasmSegment  // a segment does not fit its memory or table
+
+	// Traps: why a plugin was stopped.
+	ErrTrapUnreachable // it says itself that this cannot happen
+	ErrTrapMemory      // outside its memory
+	ErrTrapDivide      // integer division by zero
+	ErrTrapOverflow    // a result does not fit its integer
+	ErrTrapConversion  // NaN to an integer
+	ErrTrapTable       // an indirect call beyond the table
+	ErrTrapNull        // an indirect call of an empty element
+	ErrTrapSignature   // an indirect call of another type
+	ErrTrapStack       // calls nested too deep
+	ErrTrapFuel        // ran longer than it may
+
 	codeCount // keep last
 )
 

@@ -886,6 +886,46 @@ func (v Code) String() string {
 		return "not-quiescent"
 	case ErrDigestMismatch:
 		return "digest-mismatch"
+	case ErrWasmInteger:
+		return "wasm-integer"
+	case ErrWasmName:
+		return "wasm-name"
+	case ErrWasmSection:
+		return "wasm-section"
+	case ErrWasmType:
+		return "wasm-type"
+	case ErrWasmIndex:
+		return "wasm-index"
+	case ErrWasmConstant:
+		return "wasm-constant"
+	case ErrWasmLimits:
+		return "wasm-limits"
+	case ErrWasmExport:
+		return "wasm-export"
+	case ErrWasmImport:
+		return "wasm-import"
+	case ErrWasmSegment:
+		return "wasm-segment"
+	case ErrTrapUnreachable:
+		return "trap-unreachable"
+	case ErrTrapMemory:
+		return "trap-memory"
+	case ErrTrapDivide:
+		return "trap-divide"
+	case ErrTrapOverflow:
+		return "trap-overflow"
+	case ErrTrapConversion:
+		return "trap-conversion"
+	case ErrTrapTable:
+		return "trap-table"
+	case ErrTrapNull:
+		return "trap-null"
+	case ErrTrapSignature:
+		return "trap-signature"
+	case ErrTrapStack:
+		return "trap-stack"
+	case ErrTrapFuel:
+		return "trap-fuel"
 	}
 	return "unknown"
 }
@@ -1011,6 +1051,46 @@ func (v Code) Explain() string {
 		return "a CPU may still be inside the previous version"
 	case ErrDigestMismatch:
 		return "the bytes are not the ones that were named"
+	case ErrWasmInteger:
+		return "a LEB128 number is longer or larger than its type"
+	case ErrWasmName:
+		return "a name is not UTF-8"
+	case ErrWasmSection:
+		return "unknown section, out of order, or not as long as it says"
+	case ErrWasmType:
+		return "operands or a signature have another type than asked for"
+	case ErrWasmIndex:
+		return "names a type, function, local, label or the like that is not there"
+	case ErrWasmConstant:
+		return "an initialiser is no constant expression"
+	case ErrWasmLimits:
+		return "limits or an alignment beyond what is allowed"
+	case ErrWasmExport:
+		return "two exports of one name"
+	case ErrWasmImport:
+		return "an import is missing or of another type"
+	case ErrWasmSegment:
+		return "a segment does not fit its memory or table"
+	case ErrTrapUnreachable:
+		return "it says itself that this cannot happen"
+	case ErrTrapMemory:
+		return "outside its memory"
+	case ErrTrapDivide:
+		return "integer division by zero"
+	case ErrTrapOverflow:
+		return "a result does not fit its integer"
+	case ErrTrapConversion:
+		return "NaN to an integer"
+	case ErrTrapTable:
+		return "an indirect call beyond the table"
+	case ErrTrapNull:
+		return "an indirect call of an empty element"
+	case ErrTrapSignature:
+		return "an indirect call of another type"
+	case ErrTrapStack:
+		return "calls nested too deep"
+	case ErrTrapFuel:
+		return "ran longer than it may"
 	}
 	return ""
 }

@@ -70,9 +70,29 @@
 #define ABI_ERR_ROLLED_BACK 57 /* superseded by a rollback */
 #define ABI_ERR_NOT_QUIESCENT 58 /* a CPU may still be inside the previous version */
 #define ABI_ERR_DIGEST_MISMATCH 59 /* the bytes are not the ones that were named */
+#define ABI_ERR_WASM_INTEGER 60 /* a LEB128 number is longer or larger than its type */
+#define ABI_ERR_WASM_NAME 61 /* a name is not UTF-8 */
+#define ABI_ERR_WASM_SECTION 62 /* unknown section, out of order, or not as long as it says */
+#define ABI_ERR_WASM_TYPE 63 /* operands or a signature have another type than asked for */
+#define ABI_ERR_WASM_INDEX 64 /* names a type, function, local, label or the like that is not there */
+#define ABI_ERR_WASM_CONSTANT 65 /* an initialiser is no constant expression */
+#define ABI_ERR_WASM_LIMITS 66 /* limits or an alignment beyond what is allowed */
+#define ABI_ERR_WASM_EXPORT 67 /* two exports of one name */
+#define ABI_ERR_WASM_IMPORT 68 /* an import is missing or of another type */
+#define ABI_ERR_WASM_SEGMENT 69 /* a segment does not fit its memory or table */
+#define ABI_ERR_TRAP_UNREACHABLE 70 /* it says itself that this cannot happen */
+#define ABI_ERR_TRAP_MEMORY 71 /* outside its memory */
+#define ABI_ERR_TRAP_DIVIDE 72 /* integer division by zero */
+#define ABI_ERR_TRAP_OVERFLOW 73 /* a result does not fit its integer */
+#define ABI_ERR_TRAP_CONVERSION 74 /* NaN to an integer */
+#define ABI_ERR_TRAP_TABLE 75 /* an indirect call beyond the table */
+#define ABI_ERR_TRAP_NULL 76 /* an indirect call of an empty element */
+#define ABI_ERR_TRAP_SIGNATURE 77 /* an indirect call of another type */
+#define ABI_ERR_TRAP_STACK 78 /* calls nested too deep */
+#define ABI_ERR_TRAP_FUEL 79 /* ran longer than it may */
 
 /* CodeCount bounds every valid Code from above. */
-#define ABI_CODE_COUNT 60
+#define ABI_CODE_COUNT 80
 
 /* Version is the revision of everything in this package. Frames and jobs that
  * carry another one are refused with ErrVersion. */

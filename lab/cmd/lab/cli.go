@@ -33,6 +33,7 @@ type cli struct {
 	Verify verifyVerb `cmd:"" help:"Our verifier on assembly text or an ELF object."`
 	Bpf    bpfVerb    `cmd:"" name:"bpf" help:"One program outside any kernel."`
 	Fuzz   fuzzVerb   `cmd:"" help:"A fuzz target, from a seed."`
+	Wasm   wasmVerb   `cmd:"" help:"WebAssembly modules: run, validate, conformance scripts."`
 
 	Bench   benchVerb   `cmd:"" help:"Instructions per operation on each target."`
 	Ledger  ledgerVerb  `cmd:"" help:"List what was decided and check the chain."`

@@ -22,7 +22,7 @@ func (m *Machine) execute(in *Instance, function uint32) (trap abi.Code) {
 		depth    int
 		position uint32
 		fuel     = m.Fuel
-		r        = (*[FrameSlots]uint64)(m.registers[:FrameSlots])
+		r        *[FrameSlots]uint64
 		top      = uint32(len(m.registers) - FrameSlots)
 		first    uint16
 		callee   = Reference{Instance: in, Function: function}

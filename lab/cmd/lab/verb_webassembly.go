@@ -31,7 +31,7 @@ type wasmRunVerb struct {
 }
 
 func (wasmRunVerb) Help() string {
-	return "The module may import nothing. The result is printed as bits for floating point.\n\nExample:\n\n  lab wasm run fib.wasm fib 30"
+	return "The module may import nothing. The result is printed as bits for floating point.\n\nExample:\n\n  lab wasm run fib.wasm fib 30\n  lab wasm run fib.wasm negate -- -3"
 }
 
 type wasmValidateVerb struct {
@@ -51,7 +51,7 @@ func loadWasm(path string) (*wasm.Module, wasm.Fault, error) {
 	module := new(wasm.Module)
 	fault := wasm.Load(data, wasm.NewStorage(wasm.HostSizes), module)
 	if fault.Code != abi.OK {
-		return nil, fault, fail("%s: byte %d: %s", path, fault.Offset, fault.Code)
+		return nil, fault, fail("%s: byte %d: %s", path, fault.Offset, fault.Code.Explain())
 	}
 	return module, fault, nil
 }
@@ -61,7 +61,7 @@ func (v *wasmValidateVerb) Run(e *env) error {
 	if err != nil {
 		var typed *verdictError
 		if errors.As(err, &typed) && typed.code == exitFail {
-			_ = e.document(map[string]any{"file": v.File, "valid": false, "offset": fault.Offset, "error": fault.Code.String()})
+			_ = e.document(map[string]any{"file": v.File, "valid": false, "offset": fault.Offset, "error": fault.Code.Explain()})
 		}
 		return err
 	}
@@ -104,13 +104,13 @@ func (v *wasmRunVerb) Run(e *env) error {
 		code = machine.Start(instance)
 	}
 	if code != abi.OK {
-		return fail("%s cannot be instantiated: %s", v.File, code)
+		return fail("%s cannot be instantiated: %s", v.File, code.Explain())
 	}
 	result, code := machine.Call(instance.Function(export.Index), arguments)
 	used := v.Fuel - machine.Fuel
 	if code != abi.OK {
-		_ = e.document(map[string]any{"file": v.File, "trap": code.String(), "function": machine.TrappedFunction, "fuel": used})
-		return fail("trapped in function %d: %s", machine.TrappedFunction, code)
+		_ = e.document(map[string]any{"file": v.File, "trap": code.Explain(), "function": machine.TrappedFunction, "fuel": used})
+		return fail("trapped in function %d: %s", machine.TrappedFunction, code.Explain())
 	}
 	shown := ""
 	if len(signature.Results) == 1 {

@@ -31,6 +31,7 @@ type Result struct {
 	Verdict  stats.Verdict // Pass: the controls behaved
 	Problem  string
 	Arms     []Measurement
+	Samples  []Sample // all that was measured
 	Findings []string // what the harness found wrong with itself
 	Host     time.Duration
 }
@@ -45,6 +46,17 @@ func (r *Result) Arm(role Role) (Measurement, bool) {
 	return Measurement{}, false
 }
 
+// Sample is what one guest gave, before anybody judged it. A decision can be
+// made again from the plan and its samples alone.
+type Sample struct {
+	Arm     int // position in the plan
+	Repeat  int
+	Nonce   [32]byte
+	Job     []byte // what the guest was given
+	Run     Run
+	Failure string // why there is no report, when there is none
+}
+
 // Execute measures every arm of the plan. An arm whose guest fails is a
 // measurement with verdict infra, and the experiment goes on; an error means
 // that the plan was refused or the context ended.
@@ -53,11 +65,29 @@ func Execute(ctx context.Context, runner Runner, plan Plan, observe func(Event))
 		return nil, err
 	}
 	start := time.Now()
-	runs := measureAll(ctx, runner, plan, observe)
+	samples := measureAll(ctx, runner, plan, observe)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	result := &Result{Host: 0}
+	result, err := Conclude(plan, samples)
+	if err != nil {
+		return nil, err
+	}
+	result.Host = time.Since(start)
+	return result, nil
+}
+
+// Conclude makes the result of a plan from its samples and nothing else, so
+// that what was measured once can be judged again without a guest.
+func Conclude(plan Plan, samples []Sample) (*Result, error) {
+	if err := plan.Check(); err != nil {
+		return nil, err
+	}
+	runs, err := sortSamples(plan, samples)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Samples: samples}
 	for i, arm := range plan.Arms {
 		m := settle(arm, runs[i])
 		if m.Verdict == stats.Inconclusive {
@@ -66,8 +96,34 @@ func Execute(ctx context.Context, runner Runner, plan Plan, observe func(Event))
 		result.Arms = append(result.Arms, m)
 	}
 	result.Verdict, result.Problem = controls(result)
-	result.Host = time.Since(start)
 	return result, nil
+}
+
+// sortSamples gives each arm its repeats: none missing, none twice.
+func sortSamples(plan Plan, samples []Sample) ([][]outcome, error) {
+	runs := make([][]outcome, len(plan.Arms))
+	seen := map[[2]int]bool{}
+	for i := range runs {
+		runs[i] = make([]outcome, plan.Repeats)
+	}
+	for _, s := range samples {
+		at := [2]int{s.Arm, s.Repeat}
+		if s.Arm < 0 || s.Arm >= len(plan.Arms) || s.Repeat < 0 || s.Repeat >= plan.Repeats || seen[at] {
+			return nil, fmt.Errorf("sample of arm %d, repeat %d: not in the plan, or there twice", s.Arm, s.Repeat)
+		}
+		seen[at] = true
+		one := outcome{run: s.Run}
+		if s.Failure != "" {
+			one.err = errors.New(s.Failure)
+		} else {
+			one.err = checkReport(plan, plan.Arms[s.Arm], s.Nonce, s.Run.Report)
+		}
+		runs[s.Arm][s.Repeat] = one
+	}
+	if want := len(plan.Arms) * plan.Repeats; len(seen) != want {
+		return nil, fmt.Errorf("%d samples, the plan has %d: %w", len(seen), want, stats.ErrNoSamples)
+	}
+	return runs, nil
 }
 
 // outcome is one repeat of one arm.
@@ -77,8 +133,8 @@ type outcome struct {
 }
 
 // measureAll starts every guest at once: the runner bounds how many run.
-func measureAll(ctx context.Context, runner Runner, plan Plan, observe func(Event)) [][]outcome {
-	runs := make([][]outcome, len(plan.Arms))
+func measureAll(ctx context.Context, runner Runner, plan Plan, observe func(Event)) []Sample {
+	samples := make([]Sample, len(plan.Arms)*plan.Repeats)
 	var wait sync.WaitGroup
 	var mutex sync.Mutex
 	done := 0
@@ -88,42 +144,43 @@ func measureAll(ctx context.Context, runner Runner, plan Plan, observe func(Even
 		if e.Finished {
 			done++
 		}
-		e.Done, e.Total = done, len(plan.Arms)*plan.Repeats
+		e.Done, e.Total = done, len(samples)
 		if observe != nil {
 			observe(e)
 		}
 	}
 	for i, arm := range plan.Arms {
-		runs[i] = make([]outcome, plan.Repeats)
 		for repeat := range plan.Repeats {
-			wait.Add(1)
-			go func() {
-				defer wait.Done()
-				run, err := measureOne(ctx, runner, plan, arm, repeat)
-				runs[i][repeat] = outcome{run, err}
-				tell(Event{Arm: arm, Repeat: repeat, Finished: true, Host: run.Host, Err: err})
-			}()
+			wait.Go(func() {
+				sample, err := measureOne(ctx, runner, plan, i, repeat)
+				samples[i*plan.Repeats+repeat] = sample
+				tell(Event{Arm: arm, Repeat: repeat, Finished: true, Host: sample.Run.Host, Err: err})
+			})
 		}
 	}
 	wait.Wait()
-	return runs
+	return samples
 }
 
-// measureOne runs one guest and checks what it says about itself.
-func measureOne(ctx context.Context, runner Runner, plan Plan, arm Arm, repeat int) (Run, error) {
-	var nonce [32]byte
-	if _, err := rand.Read(nonce[:]); err != nil { // fresh: an old attestation cannot be played back
-		return Run{}, err
+// measureOne runs one guest and checks what it says about itself; the check is
+// made again by Conclude, here it is told to those who watch.
+func measureOne(ctx context.Context, runner Runner, plan Plan, arm, repeat int) (Sample, error) {
+	sample := Sample{Arm: arm, Repeat: repeat}
+	failed := func(err error) (Sample, error) {
+		sample.Failure = err.Error()
+		return sample, err
 	}
-	job, err := BuildJob(plan.Workload, arm, nonce)
-	if err != nil {
-		return Run{}, err
+	if _, err := rand.Read(sample.Nonce[:]); err != nil { // fresh: an old attestation cannot be played back
+		return failed(err)
 	}
-	run, err := runner.Measure(ctx, fmt.Sprintf("%s-%d", arm.Name, repeat+1), job)
-	if err != nil {
-		return run, err
+	var err error
+	if sample.Job, err = BuildJob(plan.Workload, plan.Arms[arm], sample.Nonce); err != nil {
+		return failed(err)
 	}
-	return run, checkReport(plan, arm, nonce, run.Report)
+	if sample.Run, err = runner.Measure(ctx, fmt.Sprintf("%s-%d", plan.Arms[arm].Name, repeat+1), sample.Job); err != nil {
+		return failed(err)
+	}
+	return sample, checkReport(plan, plan.Arms[arm], sample.Nonce, sample.Run.Report)
 }
 
 // ErrAttestation is wrapped by errors about a guest that did not run what it

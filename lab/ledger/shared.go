@@ -13,6 +13,7 @@ import (
 // file only while it appends.
 type Shared struct {
 	Path string
+	Key  *Key          // signs; nil: unsigned
 	Wait time.Duration // for another writer to finish; 0 = 10 s
 }
 
@@ -45,6 +46,7 @@ func (s Shared) Append(kind string, body any) (Entry, error) {
 		if err != nil {
 			return Entry{}, err
 		}
+		l.Key = s.Key
 		entry, err := l.Append(kind, body)
 		if closing := l.Close(); err == nil {
 			err = closing

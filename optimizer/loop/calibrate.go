@@ -3,11 +3,14 @@ package loop
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/kingly-os/go-kernel/kernel/abi"
 	"github.com/kingly-os/go-kernel/lab/experiment"
+	"github.com/kingly-os/go-kernel/lab/store"
 	"github.com/kingly-os/go-kernel/optimizer/propose"
 )
 
@@ -27,22 +30,7 @@ func (c *Campaign) calibrate(ctx context.Context, training experiment.Workload, 
 		"slow":    strings.Repeat("r3 = 7\n", calibrationSlots) + "r0 = 2\nexit\n",
 		"filter":  filter.Print(),
 	}
-	costs := map[string]float64{}
-	var mutex sync.Mutex
-	var wait sync.WaitGroup
-	var failure error
-	for name, text := range texts {
-		wait.Go(func() {
-			cost, err := c.trial(ctx, training, name, text)
-			mutex.Lock()
-			defer mutex.Unlock()
-			costs[name] = cost
-			if err != nil {
-				failure = err
-			}
-		})
-	}
-	wait.Wait()
+	costs, failure := c.trials(ctx, training, texts)
 	if failure != nil {
 		return propose.DefaultCosts, fmt.Sprintf("not calibrated: %v", failure)
 	}
@@ -57,26 +45,66 @@ func (c *Campaign) calibrate(ctx context.Context, training experiment.Workload, 
 	return measured, "calibrated: " + measured.String()
 }
 
-// trial measures one program on the training traffic, once.
-func (c *Campaign) trial(ctx context.Context, training experiment.Workload, name, text string) (float64, error) {
-	arm := experiment.Arm{Name: "calibrate-" + name, Role: experiment.RoleDefault}
-	if text != "" {
-		proposals := []Proposal{{Name: name, Role: experiment.RoleCandidate, Text: text}}
-		if _, err := admit(proposals); err != nil || !proposals[0].Accepted() {
-			return 0, fmt.Errorf("%s was refused: %s", name, proposals[0].Said)
+// trials measures the programs side by side, and keeps the samples.
+func (c *Campaign) trials(ctx context.Context, training experiment.Workload, texts map[string]string) (map[string]float64, error) {
+	costs := map[string]float64{}
+	kept := store.Bundle{Purpose: store.PurposeCalibration, Plan: experiment.Plan{Hook: c.Hook, Workload: training, Repeats: 1}, Fingerprint: c.figures(training)}
+	var mutex sync.Mutex
+	var wait sync.WaitGroup
+	var failure error
+	for i, name := range slices.Sorted(maps.Keys(texts)) {
+		arm, err := calibrationArm(name, texts[name])
+		if err != nil {
+			return nil, err
 		}
-		arm.Role, arm.Program = experiment.RoleCandidate, proposals[0].Program
+		kept.Plan.Arms = append(kept.Plan.Arms, arm)
+		wait.Go(func() {
+			sample, cost, err := c.trial(ctx, training, arm)
+			mutex.Lock()
+			defer mutex.Unlock()
+			sample.Arm, costs[name] = i, cost
+			kept.Samples = append(kept.Samples, sample)
+			if err != nil {
+				failure = err
+			}
+		})
 	}
-	job, err := experiment.BuildJob(training, arm, [32]byte{})
+	wait.Wait()
+	slices.SortFunc(kept.Samples, func(a, b experiment.Sample) int { return a.Arm - b.Arm })
+	if c.Evidence != nil && ctx.Err() == nil {
+		if _, err := c.Evidence.Save(ctx, kept); err != nil {
+			return costs, err
+		}
+	}
+	return costs, failure
+}
+
+// calibrationArm takes a program through the host's stages.
+func calibrationArm(name, text string) (experiment.Arm, error) {
+	arm := experiment.Arm{Name: "calibrate-" + name, Role: experiment.RoleDefault}
+	if text == "" {
+		return arm, nil
+	}
+	proposals := []Proposal{{Name: name, Role: experiment.RoleCandidate, Text: text}}
+	if _, err := admit(proposals); err != nil || !proposals[0].Accepted() {
+		return arm, fmt.Errorf("%s was refused: %s", name, proposals[0].Said)
+	}
+	arm.Role, arm.Program = experiment.RoleCandidate, proposals[0].Program
+	return arm, nil
+}
+
+// trial measures one program on the training traffic, once.
+func (c *Campaign) trial(ctx context.Context, training experiment.Workload, arm experiment.Arm) (sample experiment.Sample, cost float64, err error) {
+	if sample.Job, err = experiment.BuildJob(training, arm, sample.Nonce); err == nil {
+		sample.Run, err = c.Runner.Measure(ctx, arm.Name, sample.Job)
+	}
 	if err != nil {
-		return 0, err
+		sample.Failure = err.Error()
+		return sample, 0, err
 	}
-	run, err := c.Runner.Measure(ctx, arm.Name, job)
-	if err != nil {
-		return 0, err
+	report := sample.Run.Report
+	if report.Code != abi.OK || report.Offered == 0 {
+		return sample, 0, fmt.Errorf("%s: the guest reports %v after %d packets", arm.Name, report.Code, report.Offered)
 	}
-	if run.Report.Code != abi.OK || run.Report.Offered == 0 {
-		return 0, fmt.Errorf("%s: the guest reports %v after %d packets", name, run.Report.Code, run.Report.Offered)
-	}
-	return float64(run.Report.InsnTotal) / float64(run.Report.Offered), nil
+	return sample, float64(report.InsnTotal) / float64(report.Offered), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/kingly-os/go-kernel/lab/ledger"
 	"github.com/kingly-os/go-kernel/lab/promote"
 	"github.com/kingly-os/go-kernel/lab/stats"
+	"github.com/kingly-os/go-kernel/lab/store"
 	"github.com/kingly-os/go-kernel/optimizer/objective"
 	"github.com/kingly-os/go-kernel/optimizer/propose"
 )
@@ -46,7 +47,9 @@ type Campaign struct {
 	Runner      experiment.Runner
 	Ledger      Recorder
 	Standing    Standing          // nil: nothing is installed
-	Fingerprint map[string]string // what the figures belong to
+	Fingerprint map[string]string // what the figures belong to, in words
+	Evidence    Keeper            // nil: samples are not kept, and no decision can be judged again
+	Figures     store.Fingerprint // what the samples belong to; the seed is the workload's
 	Observe     func(Progress)    // nil: nobody watches
 }
 
@@ -90,6 +93,7 @@ type Outcome struct {
 	Proposals  []Proposal // with their fate on the host
 	Result     *experiment.Result
 	Decision   promote.Decision
+	Evidence   string // digest of the stored samples, once they are stored
 	Live       []Live
 }
 
@@ -120,6 +124,9 @@ func (c *Campaign) Run(ctx context.Context) (*Outcome, error) {
 	}
 	err = c.step(out, StepPromote, func() (string, error) {
 		out.Decision = promote.Decide(out.Objective, out.Result)
+		if err := c.keep(ctx, out); err != nil { // first the samples, then what was decided from them
+			return "", err
+		}
 		return out.Decision.Reason, c.record(out, salt)
 	})
 	if err != nil || out.Decision.Promoted == nil || c.Standing == nil {

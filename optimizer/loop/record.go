@@ -29,6 +29,9 @@ type closingBody struct {
 	WorkloadSeed uint64        `json:"workload_seed"`
 	Salt         string        `json:"salt"`
 	SeedHash     string        `json:"seed_hash"`
+	Hook         string        `json:"hook"`
+	Suites       []string      `json:"suites"`
+	Evidence     string        `json:"evidence,omitempty"`
 	Findings     []string      `json:"findings,omitempty"`
 	Controls     []ArmFigure   `json:"controls"`
 }
@@ -51,7 +54,8 @@ type Decision struct {
 	Name      string        `json:"name"`
 	Role      string        `json:"role"`
 	Hook      string        `json:"hook"`
-	Stage     string        `json:"stage"` // where it was decided
+	Suites    []string      `json:"suites"` // what traffic it was measured on
+	Stage     string        `json:"stage"`  // where it was decided
 	Verdict   stats.Verdict `json:"verdict"`
 	Code      string        `json:"code,omitempty"`
 	Reason    string        `json:"reason"`
@@ -60,6 +64,7 @@ type Decision struct {
 	Program   string        `json:"program,omitempty"` // hex, wire format
 	Text      string        `json:"text,omitempty"`
 	Arms      []ArmFigure   `json:"arms"`
+	Evidence  string        `json:"evidence,omitempty"` // digest of the samples it was decided from
 
 	Judgement objective.Judgement `json:"-"`
 }
@@ -73,7 +78,7 @@ func (o *Outcome) Decisions() []Decision {
 			continue
 		}
 		d := Decision{Candidate: hex.EncodeToString(p.Digest[:]), Name: p.Name, Role: string(p.Role),
-			Hook: o.Objective.Name, Stage: p.Stage.String(), Origin: p.Origin, Text: p.Text,
+			Hook: o.Objective.Name, Suites: o.suites(), Evidence: o.Evidence, Stage: p.Stage.String(), Origin: p.Origin, Text: p.Text,
 			Program: hex.EncodeToString(p.Program), Reason: p.Said, Verdict: stats.Fail, Arms: []ArmFigure{}}
 		if p.Code != abi.OK {
 			d.Code = p.Code.String()
@@ -85,6 +90,9 @@ func (o *Outcome) Decisions() []Decision {
 	}
 	return all
 }
+
+// suites names the traffic of the campaign.
+func (o *Outcome) suites() []string { return []string{o.Workload.Name} }
 
 // decided fills in what experiment and promotion said.
 func (o *Outcome) decided(d *Decision) {
@@ -132,20 +140,25 @@ func (c *Campaign) record(out *Outcome, salt [32]byte) error {
 			return err
 		}
 	}
-	closing := closingBody{Verdict: out.Decision.Verdict, Reason: out.Decision.Reason, Seed: out.Seed,
-		WorkloadSeed: out.Workload.Seed, Salt: hex.EncodeToString(salt[:]), SeedHash: out.Commitment,
-		Findings: out.Result.Findings}
-	if out.Decision.Promoted != nil {
-		digest := out.Decision.Promoted.Measurement.Digest
+	_, err := c.Ledger.Append("closing", out.closing(salt))
+	return err
+}
+
+// closing is the last word about a campaign.
+func (o *Outcome) closing(salt [32]byte) closingBody {
+	closing := closingBody{Verdict: o.Decision.Verdict, Reason: o.Decision.Reason, Seed: o.Seed,
+		WorkloadSeed: o.Workload.Seed, Salt: hex.EncodeToString(salt[:]), SeedHash: o.Commitment,
+		Hook: o.Objective.Name, Suites: o.suites(), Evidence: o.Evidence, Findings: o.Result.Findings}
+	if o.Decision.Promoted != nil {
+		digest := o.Decision.Promoted.Measurement.Digest
 		closing.Promoted = hex.EncodeToString(digest[:])
 	}
-	for _, arm := range out.Result.Arms {
+	for _, arm := range o.Result.Arms {
 		if arm.Arm.Role != experiment.RoleCandidate && arm.Arm.Role != experiment.RoleCheat {
 			closing.Controls = append(closing.Controls, figure(arm))
 		}
 	}
-	_, err := c.Ledger.Append("closing", closing)
-	return err
+	return closing
 }
 
 // recordLive writes what the fleet made of the winner.

@@ -36,7 +36,8 @@ type cli struct {
 	Wasm   wasmVerb   `cmd:"" help:"WebAssembly modules: run, validate, conformance scripts."`
 
 	Bench   benchVerb   `cmd:"" help:"Instructions per operation on each target."`
-	Ledger  ledgerVerb  `cmd:"" help:"List what was decided and check the chain."`
+	Ledger  ledgerVerb  `cmd:"" help:"List what was decided; check chain and signatures."`
+	Judge   judgeVerb   `cmd:"" help:"Decide a stored record again from its samples."`
 	Console consoleVerb `cmd:"" help:"A guest's serial console."`
 	GDB     gdbVerb     `cmd:"" name:"gdb" help:"A debugger on a guest, with symbols."`
 	Trace   traceVerb   `cmd:"" help:"What a live guest decides, and its packets."`

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/kingly-os/go-kernel/lab/experiment"
 	"github.com/kingly-os/go-kernel/lab/fleet"
 	"github.com/kingly-os/go-kernel/lab/guest"
+	"github.com/kingly-os/go-kernel/lab/store"
 )
 
 // bootKey names a measured boot: a target with so many CPUs.
@@ -194,6 +196,29 @@ func kernelDecision(name string, r abi.Record) kernelLine {
 
 // fingerprint says what figures belong to.
 func (u *up) fingerprint() map[string]string { return fingerprint(u.pool.Artefacts()) }
+
+// figures is the fingerprint of the samples of a campaign.
+func (u *up) figures() (store.Fingerprint, error) {
+	facts := u.fingerprint()
+	flags, err := u.pool.Flags(fleet.Spec{Target: fleet.TargetOurs, CPUs: measuredCPUs, Job: []byte{0}, Mode: fleet.Measured})
+	return store.Fingerprint{KernelDigest: strings.TrimPrefix(facts["kernel_"+fleet.TargetOurs], "sha256 "), Target: fleet.TargetOurs,
+		QEMU: facts["qemu"], QEMUFlags: flags, CPUModel: facts["cpu_model"], HostClass: hostClass()}, err
+}
+
+// hostClass is the kind of machine that the guests ran on. It changes no figure
+// counted in instructions, and says where the host times come from.
+func hostClass() string {
+	model := "unknown CPU"
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), model)
+}
 
 func fingerprint(artefacts fleet.Artefacts) map[string]string {
 	facts := map[string]string{"cpu_model": "cortex-a72 under TCG", "accelerator": "tcg, -icount shift=0,sleep=off",

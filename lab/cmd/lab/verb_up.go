@@ -22,6 +22,7 @@ import (
 	"github.com/kingly-os/go-kernel/lab/guest"
 	"github.com/kingly-os/go-kernel/lab/ledger"
 	"github.com/kingly-os/go-kernel/lab/stats"
+	"github.com/kingly-os/go-kernel/lab/store"
 	"github.com/kingly-os/go-kernel/lab/web"
 	"github.com/kingly-os/go-kernel/optimizer/loop"
 )
@@ -34,7 +35,7 @@ type upVerb struct {
 	Listen     string `default:"127.0.0.1:7180" help:"Address of the page; another port is taken when this one is not free."`
 	Candidates int    `default:"3" help:"How many mutants are measured on the fleet."`
 	Packets    uint32 `default:"6144" help:"Packets per measured guest."`
-	Ledger     string `help:"File of the ledger." env:"LAB_LEDGER" placeholder:"FILE"`
+	bookFlags
 }
 
 func (upVerb) Help() string {
@@ -53,29 +54,34 @@ Example:
 // core changes no figure, but more than two would starve two cores.
 const measuredAtOnce = 2
 
+// measuredCPUs is how many CPUs a guest of an experiment has.
+const measuredCPUs = 1
+
 // standingCPUs is how many CPUs each standing guest of ours has.
 const standingCPUs = 4
 
 // up is one run of the verb.
 type up struct {
 	*env
-	verb     upVerb
-	targets  map[string]int
-	ledger   loop.Recorder
-	path     string // of the ledger
-	pool     *qemu.Pool
-	fleet    *fleet.Fleet
-	crew     *loop.Crew
-	guests   *experiment.Guests
-	page     *web.Page
-	address  string
-	server   *http.Server
-	started  time.Time
-	mutex    sync.Mutex
-	booted   map[string]abi.Hello // measured boots by target and CPUs
-	behind   sync.WaitGroup       // what goes on beside the campaign
-	outcome  *loop.Outcome
-	autonomy *autonomy
+	verb      upVerb
+	targets   map[string]int
+	ledger    loop.Recorder
+	evidence  *store.Store
+	samplesOf store.Fingerprint // what measured samples belong to
+	path      string            // of the ledger
+	pool      *qemu.Pool
+	fleet     *fleet.Fleet
+	crew      *loop.Crew
+	guests    *experiment.Guests
+	page      *web.Page
+	address   string
+	server    *http.Server
+	started   time.Time
+	mutex     sync.Mutex
+	booted    map[string]abi.Hello // measured boots by target and CPUs
+	behind    sync.WaitGroup       // what goes on beside the campaign
+	outcome   *loop.Outcome
+	autonomy  *autonomy
 }
 
 // upRow is a guest of the document: what it takes to be ready is measured in a
@@ -154,12 +160,17 @@ func (u *up) run() error {
 
 // open finds the artefacts and the ledger.
 func (u *up) open() (err error) {
-	if u.path = u.verb.Ledger; u.path == "" {
-		if u.path, err = ledger.DefaultPath(); err != nil {
-			return err
-		}
+	if u.path, err = u.verb.path(); err != nil {
+		return err
 	}
-	u.ledger = ledger.Shared{Path: u.path}
+	key, err := ledger.OpenKey(u.verb.key(u.path))
+	if err != nil {
+		return err
+	}
+	u.ledger = ledger.Shared{Path: u.path, Key: key}
+	if u.evidence, err = store.Open(u.ctx, store.Path(u.path)); err != nil {
+		return err
+	}
 	standing := 0
 	for _, count := range u.targets {
 		standing += count
@@ -172,8 +183,9 @@ func (u *up) open() (err error) {
 			return fmt.Errorf("%s is missing: %s", strings.Join(missing, ", "), u.pool.Artefacts().BuildCommand(target))
 		}
 	}
-	u.guests = experiment.NewGuests(u.pool, fleet.TargetOurs, 1, measuredAtOnce)
-	return nil
+	u.guests = experiment.NewGuests(u.pool, fleet.TargetOurs, measuredCPUs, measuredAtOnce)
+	u.samplesOf, err = u.figures()
+	return err
 }
 
 // serve starts the page.
@@ -231,7 +243,7 @@ func (u *up) liveJob() ([]byte, error) {
 // campaign is the search, on this fleet.
 func (u *up) campaign() *loop.Campaign {
 	c := &loop.Campaign{Hook: abi.HookNetRX, Seed: u.Seed, Candidates: u.verb.Candidates, Packets: u.verb.Packets,
-		Runner: u.guests, Ledger: u.ledger, Observe: u.progress, Fingerprint: u.fingerprint()}
+		Runner: u.guests, Ledger: u.ledger, Observe: u.progress, Fingerprint: u.fingerprint(), Evidence: u.evidence, Figures: u.samplesOf}
 	objects, err := loop.CompileSeeds(u.ctx, filepath.Join(u.pool.Artefacts().Images, "seeds"))
 	if err != nil {
 		u.logf("seed filters in C are left out: %v", err)
@@ -270,6 +282,9 @@ func (u *up) close() {
 	}
 	if u.pool != nil {
 		_ = u.pool.Close()
+	}
+	if u.evidence != nil {
+		_ = u.evidence.Close()
 	}
 }
 

@@ -145,6 +145,17 @@ const (
 	cpusMax        = 8
 )
 
+// Flags are the flags of a guest as a fingerprint names them: all that shapes
+// what is measured, without the names of one host's files.
+func (p *Pool) Flags(spec fleet.Spec) (string, error) {
+	spec.Name = "flags"
+	if err := p.complete(&spec); err != nil {
+		return "", err
+	}
+	spec.Kernel = "KERNEL"
+	return strings.Join(arguments(spec, "TOKEN", paths{dir: "DIR"}), " "), nil
+}
+
 // complete checks a spec and fills in what it leaves open.
 func (p *Pool) complete(spec *fleet.Spec) error {
 	target, err := fleet.CanonicalTarget(spec.Target)

@@ -204,3 +204,13 @@ func (s *Store) say(err error) error {
 
 // Close releases the file.
 func (s *Store) Close() error { return s.db.Close() }
+
+// Limit lets the file grow by so many pages and no further: a bound on disk use,
+// and how the tests fill a disk.
+func (s *Store) Limit(ctx context.Context, pages int) error {
+	var now, limit int
+	if err := s.db.QueryRowContext(ctx, "PRAGMA page_count").Scan(&now); err != nil {
+		return s.say(err)
+	}
+	return s.say(s.db.QueryRowContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", now+pages)).Scan(&limit))
+}

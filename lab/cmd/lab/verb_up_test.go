@@ -54,6 +54,12 @@ func TestLedgerVerb(t *testing.T) {
 	if len(document.Records) != 2 || !document.ChainOK || document.Records[1].Reason != "costs 2 %" {
 		t.Errorf("%+v", document)
 	}
+	if _, text, _ := run("ledger", "--ledger", path); !strings.Contains(text, "2 entries are unsigned") {
+		t.Errorf("a ledger of the first format: %s", text)
+	}
+	if code, _, said := run("judge", "1", "--ledger", path); code != exitInconclusive || !strings.Contains(said, "before samples were kept") {
+		t.Errorf("judging a record of the first format: exit %d, %s", code, said)
+	}
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

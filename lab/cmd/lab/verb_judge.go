@@ -30,6 +30,9 @@ Example:
   lab judge all --json`
 }
 
+// everyRecord asks for every decision of the ledger.
+const everyRecord = "all"
+
 // judgedRecord is a record with what its samples say today.
 type judgedRecord struct {
 	ledgerRecord
@@ -60,6 +63,11 @@ func (v judgeVerb) Run(e *env) error {
 	}
 	judged := []judgedRecord{}
 	var worst error
+	if from != nil && v.Record == everyRecord { // samples that no record rests on are held against their names as well
+		if _, err := from.Check(e.ctx); err != nil {
+			worst = judgeError(err)
+		}
+	}
 	for _, id := range ids {
 		one, err := k.judge(e, from, id)
 		if err != nil {
@@ -92,11 +100,11 @@ func (k *book) find(wanted string) ([]uint64, error) {
 	for _, r := range k.records {
 		decided := r.Kind == "decision" || r.Kind == "closing"
 		byDigest := r.Kind == "decision" && len(wanted) >= digitsMin && strings.HasPrefix(r.Candidate, wanted)
-		if byDigest || decided && wanted == "all" {
+		if byDigest || decided && wanted == everyRecord {
 			ids = append(ids, r.ID)
 		}
 	}
-	if len(ids) == 0 && wanted == "all" {
+	if len(ids) == 0 && wanted == everyRecord {
 		return nil, inconclusive("the ledger holds no decision")
 	}
 	if len(ids) == 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kingly-os/go-kernel/kernel/abi"
 	"github.com/kingly-os/go-kernel/lab/fleet"
 )
 
@@ -58,19 +60,30 @@ func TestJudgeOfARealCampaign(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	changeOneByte(t, path)
-	changeOneByte(t, filepath.Join(dir, "evidence.db"))
+	damage(t, path, func(whole []byte) { whole[len(whole)/2] ^= 1 })
+	damage(t, filepath.Join(dir, "evidence.db"), func(whole []byte) { // one byte of a frame, and of what a page's split left of it
+		for at := bytes.Index(whole, frameMagic); at >= 0; {
+			whole[at+abi.FrameHeaderBytes+8] ^= 1
+			next := bytes.Index(whole[at+1:], frameMagic)
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+	})
 }
 
-// changeOneByte damages a file in its middle: lab judge says so with exit 1.
-func changeOneByte(t *testing.T, path string) {
+var frameMagic = binary.LittleEndian.AppendUint32(nil, abi.FrameMagic)
+
+// damage changes a file: lab judge says so with exit 1.
+func damage(t *testing.T, path string, change func(whole []byte)) {
 	t.Helper()
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	changed := bytes.Clone(whole)
-	changed[len(changed)/2] ^= 1
+	change(changed)
 	if err := os.WriteFile(path, changed, 0o644); err != nil {
 		t.Fatal(err)
 	}

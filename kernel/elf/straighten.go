@@ -105,7 +105,7 @@ func forwardOrder(blocks []block) (order []int, ok bool) {
 		top := &pending[len(pending)-1]
 		b := blocks[top.index]
 		state[top.index] = entered
-		successor := -1
+		var successor int
 		switch top.step {
 		case 0:
 			successor = b.taken

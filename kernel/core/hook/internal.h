@@ -39,7 +39,7 @@ struct hook_cpu {
 	uint64_t drops; // of the version below, for the audit
 	uint32_t audit_version;
 	uint64_t synchronized; // slot word whose code this CPU may run
-	uint32_t interpreted;	// panics of the interpreter still wanted before it may
+	uint32_t interpreted; // panics of the interpreter still wanted before it may
 	struct ring ring;
 	struct flow_table flows;
 	_Alignas(CACHE_LINE_BYTES) struct abi_net_rx_stats stats;

@@ -188,8 +188,9 @@ static bool init_queues(void)
 {
 	uint32_t receive = several_ports ? QUEUE_RECEIVE_PORT1 : QUEUE_RECEIVE_PORT0;
 
-	if (several_ports && (!virtqueue_init(&port_receive_queue, &device, QUEUE_CONTROL_RECEIVE, true, port_receive_buffers) ||
-			      !virtqueue_init(&port_transmit_queue, &device, QUEUE_CONTROL_TRANSMIT, false, port_transmit_buffers)))
+	if (several_ports &&
+	    (!virtqueue_init(&port_receive_queue, &device, QUEUE_CONTROL_RECEIVE, true, port_receive_buffers) ||
+	     !virtqueue_init(&port_transmit_queue, &device, QUEUE_CONTROL_TRANSMIT, false, port_transmit_buffers)))
 		return false;
 	return virtqueue_init(&receive_queue, &device, receive, true, receive_buffers) &&
 	       virtqueue_init(&transmit_queue, &device, receive + 1, false, transmit_buffers);

@@ -17,7 +17,8 @@ import (
 )
 
 // upReport is the document of lab up. Everything in it but boot_host_ms, state,
-// live and elapsed_s follows from the seed.
+// live, evidence and elapsed_s follows from the seed; evidence is the digest of
+// stored samples, host times among them, so each run has its own.
 type upReport struct {
 	Fleet     []upRow           `json:"fleet"`
 	Verdict   stats.Verdict     `json:"verdict"`
@@ -33,6 +34,7 @@ type upReport struct {
 	Seed      uint64            `json:"seed"`
 	Page      string            `json:"page,omitempty"`
 	Ledger    string            `json:"ledger"`
+	Evidence  string            `json:"evidence,omitempty"` // what lab judge reads
 	ElapsedS  float64           `json:"elapsed_s"`
 }
 
@@ -54,7 +56,10 @@ func (u *up) report() upReport {
 	d := u.outcome.Decision
 	report := upReport{Fleet: u.fleetRows(), Verdict: d.Verdict, Reason: d.Reason, Unit: u.outcome.Objective.Unit,
 		Decisions: u.outcome.Decisions(), Controls: []upControl{}, Kernel: []kernelLine{}, Live: []upLive{}, Findings: []string{},
-		Facts: u.fingerprint(), Seed: u.Seed, Ledger: u.path, ElapsedS: time.Since(u.started).Seconds()}
+		Facts: u.fingerprint(), Seed: u.Seed, Ledger: u.path, Evidence: u.outcome.Evidence, ElapsedS: time.Since(u.started).Seconds()}
+	for i := range report.Decisions {
+		report.Decisions[i].Evidence = "" // once, at the top
+	}
 	if !u.verb.Once {
 		report.Page = u.address
 	}

@@ -43,8 +43,12 @@ func TestJudgeOfARealCampaign(t *testing.T) {
 	if code != exitPass {
 		t.Fatalf("lab up: exit %d\n%s", code, said)
 	}
-	var up struct{ Decisions []struct{ Evidence string } }
-	if err := json.Unmarshal([]byte(text), &up); err != nil || len(up.Decisions) == 0 || up.Decisions[0].Evidence == "" {
+	var up struct {
+		Evidence  string
+		Decisions []struct{ Evidence string }
+	}
+	err = json.Unmarshal([]byte(text), &up)
+	if err != nil || up.Evidence == "" || len(up.Decisions) == 0 || up.Decisions[0].Evidence != "" { // once, at the top
 		t.Fatalf("%v: %s", err, text)
 	}
 	if code, text, said := run("ledger", "--ledger", path, "--json"); code != exitPass || !strings.Contains(text, `"signatures_ok": true`) {

@@ -82,3 +82,18 @@ func TestOnlyTheClockIsForgiven(t *testing.T) {
 		}
 	}
 }
+
+// A run that only replayed its seeds must not count as fuzzing.
+func TestAnIdleFuzzerIsNoPass(t *testing.T) {
+	for line, want := range map[string]bool{
+		"fuzz: elapsed: 2s, gathering baseline coverage: 0/3 completed":       false,
+		"fuzz: elapsed: 3s, execs: 0 (0/sec), new interesting: 0 (total: 16)": false,
+		"": false,
+		"fuzz: elapsed: 3s, execs: 20 (8/sec), new interesting: 0 (total: 16)":         true,
+		"fuzz: elapsed: 2s, execs: 15081 (7141/sec), new interesting: 70 (total: 126)": true,
+	} {
+		if got := generated.MatchString(line); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -33,11 +34,20 @@ func fuzz(cpuSeconds int) (outcome result) {
 			outcome.fail("%s %s: %v", target.pkg, target.name, err)
 			continue
 		}
+		last := lastLine(output, "fuzz: elapsed")
+		fmt.Printf("    %s %s\n", target.name, last)
+		if !generated.MatchString(last) { // its seeds ran, and nothing else: that shows nothing new
+			outcome.skipped++
+			outcome.notes = append(outcome.notes, fmt.Sprintf("SKIP %s: no generated input was executed in %v", target.name, each))
+			continue
+		}
 		outcome.passed++
-		fmt.Printf("    %s %s\n", target.name, lastLine(output, "fuzz: elapsed"))
 	}
 	return outcome
 }
+
+// generated matches the fuzzer's word that it executed at least one input.
+var generated = regexp.MustCompile(`execs: [1-9]`)
 
 // endedByTheClock recognises a run that found nothing and fails only because a
 // worker was in the middle of an input when -fuzztime was over: the go command
